@@ -1,0 +1,106 @@
+/* Checkpoints: the whole state of a run in one HDF5 file.
+ *
+ * /model/<name> in PyTorch's order with named dimensions, /optimizer/momentum/<name>, /metrics,
+ * attributes of "/": schema, network, configuration (JSON), counters, partial sums of the epoch,
+ * best so far, provenance, state_digest. The file's own digest stands in its user block (store.h).
+ * The state digest covers weights, momentum, running statistics, counters and the metric columns
+ * that do not depend on timing: two runs are compared by it.
+ * File names: step-<10 digits>.h5; the relative links last.h5 and best.h5 point at them.
+ * Depends on param, config, metrics, store. */
+#ifndef MBT_CHECKPOINT_H
+#define MBT_CHECKPOINT_H
+
+#include <stdint.h>
+
+#include "mbt/config.h"
+#include "mbt/log.h"
+#include "mbt/metrics.h"
+#include "mbt/param.h"
+#include "mbt/status.h"
+
+enum { MBT_CHECKPOINT_SCHEMA = 1 };
+
+/* What a run is at, apart from its weights. */
+typedef struct mbt_progress_state {
+    int64_t step;            /* steps done */
+    int64_t epoch;           /* epochs completed */
+    int64_t step_in_epoch;   /* steps done of the epoch that runs */
+    mbt_counts epoch_counts; /* training sums of the epoch that runs */
+    double epoch_s;          /* seconds spent in it so far */
+    double best_top1;        /* held-out, percent; -1 before the first evaluation */
+    int64_t best_epoch;
+} mbt_progress_state;
+
+/* All that a checkpoint holds; pointers are borrowed. */
+typedef struct mbt_state {
+    const mbt_params *params;
+    float *weights, *momentum; /* flat blocks of params->n_floats */
+    mbt_progress_state progress;
+    mbt_metrics *metrics;
+    const mbt_config *config;
+    const char *data_digest; /* of the data set trained on */
+    const char *plan_digest; /* of kernels and cuts: another one may give other bits */
+    const char *provenance;  /* programs, libraries, host, ranks: text */
+} mbt_state;
+
+/* The state digest. */
+mbt_status mbt_state_digest(const mbt_state *state, char out[MBT_DIGEST_TEXT], mbt_error *err)
+    MBT_WARN_UNUSED;
+
+/* Writes <folder>/step-<step>.h5, moves last.h5 (and best.h5 when is_best), then removes the oldest
+ * files beyond `keep` that no link names. digest: the state digest. Rank zero alone. */
+mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool is_best, int keep,
+                               char digest[MBT_DIGEST_TEXT], mbt_error *err) MBT_WARN_UNUSED;
+
+/* Reads one file into state: weights, momentum, progress and metrics are overwritten, params and
+ * config must be set (names and shapes must match: MBT_DATA names the first that does not; extra
+ * and missing ones are counted). plan_digest_changed tells whether the file was made under another
+ * plan; data_digest must match when the state has one. Recomputes and compares the state digest. */
+mbt_status mbt_checkpoint_load(mbt_state *state, const char *path, bool *plan_digest_changed,
+                               mbt_error *err) MBT_WARN_UNUSED;
+
+/* Weights and running statistics alone (evaluation). */
+mbt_status mbt_checkpoint_load_weights(const mbt_params *params, float *weights, const char *path,
+                                       mbt_error *err) MBT_WARN_UNUSED;
+
+/* The newest file of the folder that verifies: last.h5 first, then by falling step. Each damaged
+ * one is named in a warning. MBT_DATA when there is none. path: MBT_PATH_BYTES. */
+mbt_status mbt_checkpoint_newest(const char *folder, mbt_log *log, char *path, mbt_error *err)
+    MBT_WARN_UNUSED;
+
+/* Checks a whole file without network or plan: its own digest, and the state digest that it names
+ * against its content. digest: the state digest. MBT_DATA when damaged. */
+mbt_status mbt_checkpoint_verify(const char *path, char digest[MBT_DIGEST_TEXT], mbt_error *err)
+    MBT_WARN_UNUSED;
+
+/* The files of a checkpoint folder, and what the links name. */
+typedef struct mbt_checkpoint_list {
+    int64_t *steps;     /* [n_steps], ascending */
+    int n_steps;
+    int64_t last, best; /* steps that last.h5 and best.h5 name; -1: no such link */
+} mbt_checkpoint_list;
+
+mbt_status mbt_checkpoint_list_read(const char *folder, mbt_checkpoint_list *list, mbt_error *err)
+    MBT_WARN_UNUSED;
+void mbt_checkpoint_list_clear(mbt_checkpoint_list *list); /* a cleared one is allowed */
+
+/* "<folder>/step-<10 digits>.h5"; path: MBT_PATH_BYTES. MBT_FAILURE for a step out of range. */
+mbt_status mbt_checkpoint_path(const char *folder, int64_t step, char *path, mbt_error *err)
+    MBT_WARN_UNUSED;
+
+/* What a file says of itself, without network or plan. */
+typedef struct mbt_checkpoint_info {
+    mbt_progress_state progress;
+    char network[MBT_NAME_BYTES];
+    char state_digest[MBT_DIGEST_TEXT], data_digest[MBT_DIGEST_TEXT], plan_digest[MBT_DIGEST_TEXT];
+    char *config, *provenance; /* JSON and text, owned: mbt_checkpoint_info_clear */
+    mbt_metrics metrics;
+    int64_t n_tensors, n_elements; /* below /model */
+    size_t bytes;
+} mbt_checkpoint_info;
+
+mbt_status mbt_checkpoint_read_info(const char *path, mbt_checkpoint_info *info, mbt_error *err)
+    MBT_WARN_UNUSED;
+void mbt_checkpoint_info_clear(mbt_checkpoint_info *info); /* a zeroed one is allowed */
+
+#endif

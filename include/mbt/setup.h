@@ -1,0 +1,44 @@
+/* What training, evaluation and benchmarks start from: data set, network, plan, split, agreed on by
+ * all ranks. Depends on config, dataset, sampler, augment, arch, plan. */
+#ifndef MBT_SETUP_H
+#define MBT_SETUP_H
+
+#include <stdint.h>
+
+#include "mbt/augment.h"
+#include "mbt/comm.h"
+#include "mbt/config.h"
+#include "mbt/dataset.h"
+#include "mbt/log.h"
+#include "mbt/plan.h"
+#include "mbt/sampler.h"
+
+typedef struct mbt_setup {
+    mbt_comm *comm; /* borrowed */
+    mbt_log *log;   /* borrowed */
+    mbt_config config;
+    mbt_dataset dataset; /* without data when it was not asked for */
+    mbt_graph graph;
+    mbt_plan *plan;
+    mbt_sampler *sampler;    /* training */
+    uint32_t *train_ids, *valid_ids;
+    int64_t n_train, n_valid;
+    mbt_augment augment, plain; /* of training samples, of held-out ones */
+    int group;               /* g */
+} mbt_setup;
+
+/* The shape of the network's input and its classes. */
+typedef struct mbt_shape {
+    int c, h, w, n_classes;
+} mbt_shape;
+
+/* shape NULL: opens the data set that the configuration names. Otherwise no data is read (plan,
+ * bench). The instruction set is the least of all ranks' and of plan.kernels; plans must come out
+ * alike on all ranks (MBT_FAILURE otherwise). setup: zeroed by the caller, cleared by
+ * mbt_setup_clear also after a failure. Every rank returns the same status. Collective. */
+mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *config,
+                            const mbt_shape *shape, bool training, mbt_setup *setup,
+                            mbt_error *err) MBT_WARN_UNUSED;
+void mbt_setup_clear(mbt_setup *setup); /* Collective. */
+
+#endif

@@ -1,0 +1,63 @@
+/* Training: steps, epochs, evaluation, checkpoints, stopping. Depends on everything below. */
+#ifndef MBT_TRAINER_H
+#define MBT_TRAINER_H
+
+#include "mbt/bucket.h"
+#include "mbt/exec.h"
+#include "mbt/metrics.h"
+#include "mbt/run.h"
+#include "mbt/setup.h"
+#include "mbt/timer.h"
+
+/* ---- one step ---- */
+
+/* What a step needs beside the setup; plain data. */
+typedef struct mbt_step {
+    mbt_setup *setup;
+    mbt_bucket *bucket;
+    float *momentum;  /* flat block, owned by the trainer */
+    int32_t *labels;  /* [group] */
+    mbt_timer timer;
+} mbt_step;
+
+mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err) MBT_WARN_UNUSED;
+void mbt_step_clear(mbt_step *step); /* a zeroed one is allowed */
+
+/* Fills the plan's input and labels with group `group` of the step; returns its samples and ids. */
+typedef int mbt_step_input(void *context, mbt_step *step, int group, const uint32_t **ids);
+
+/* k groups of n_samples in all are computed, summed and applied with learning rate lr.
+ * stop: in, this rank's wish; out, anybody's. counts: added to, over all ranks.
+ * MBT_DIVERGED on every rank when a loss or gradient is not finite or too large to be summed;
+ * weights are as before the step then. Collective. */
+mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, double lr,
+                        mbt_step_input *input, void *context, bool *stop, mbt_counts *counts,
+                        mbt_error *err) MBT_WARN_UNUSED;
+
+/* ---- held-out accuracy ---- */
+
+/* Counts every sample of ids (NULL: all of the split) once, in chunks that depend on nothing but
+ * the group size. MBT_DIVERGED when a loss is not finite. Collective. */
+mbt_status mbt_evaluate(mbt_setup *setup, int32_t *labels, const mbt_split *split,
+                        const uint32_t *ids, int64_t n, mbt_counts *counts, mbt_error *err)
+    MBT_WARN_UNUSED;
+
+/* ---- a run ---- */
+
+typedef struct mbt_train_options {
+    const char *resume;     /* checkpoint to go on from, or NULL */
+    const char *provenance; /* text for checkpoints */
+    double interval_s;      /* of plain progress lines */
+} mbt_train_options;
+
+/* Trains to the end, or until a stop is wanted: MBT_STOPPED, with a checkpoint of the last whole
+ * step. run is there on rank zero alone (NULL elsewhere). Prints the metric table, the summary and
+ * the checkpoint's path on stdout at the end. Collective. */
+mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *options, mbt_error *err)
+    MBT_WARN_UNUSED;
+
+/* Where the time went, by phase, over all ranks; images/s; slowest and fastest rank; peak memory.
+ * n_images: trained by all ranks while the timer ran. Rank zero prints. Collective. */
+void mbt_summary_print(mbt_comm *comm, const mbt_timer *timer, int64_t n_images, FILE *out);
+
+#endif

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Configures and builds one preset of CMakePresets.json, saying little while all goes well.
+# Usage: jobs/build.sh PRESET     (release: programs in build/; dev: with tests in build-dev/)
+set -eu
+cd "$(dirname "$0")/.."
+preset=${1:?usage: jobs/build.sh PRESET}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! cmake --preset "$preset" >"$log" 2>&1; then
+    cat "$log" >&2
+    exit 1
+fi
+if [ -t 1 ]; then
+    cmake --build --preset "$preset"
+else
+    cmake --build --preset "$preset" -- --quiet
+fi

@@ -1,0 +1,325 @@
+/* mbt-ckpt: looks into checkpoints. list, show, verify.
+ * Serial, without MPI. Results go to stdout, errors to stderr as one line each; the exit code is an
+ * mbt_status. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mbt/checkpoint.h"
+#include "mbt/metrics.h"
+#include "mbt/store.h"
+#include "mbt/text.h"
+
+#include "version.h"
+
+#define FILE_BYTES_MAX ((size_t)4 << 30)
+enum { SHOWN_EPOCHS = 10, KIND_BYTES = 32, SHAPE_BYTES = 96 };
+
+static const char usage[] =
+    "usage: mbt-ckpt list FOLDER                                    checkpoints of a run\n"
+    "       mbt-ckpt show FILE [--digest | --config | --tensors]    what a checkpoint holds\n"
+    "       mbt-ckpt verify FILE...                                 whether files are whole\n"
+    "\n"
+    "FOLDER is a run folder or its folder of checkpoints. FILE is a checkpoint, or such a folder:\n"
+    "then its last.h5. list marks the files that last.h5 and best.h5 name.\n"
+    "\n"
+    "  --digest     the state digest alone: equal for runs that are in the same state\n"
+    "  --config     the resolved configuration alone, as JSON\n"
+    "  --tensors    name, kind, shape and number of elements of every tensor\n"
+    "  --help       this text\n"
+    "  --version    versions of program and libraries\n"
+    "\n"
+    "Exit codes: 0 done, 1 failure, 2 usage, 4 a file is damaged or no checkpoint.\n";
+
+typedef enum view { VIEW_ALL, VIEW_DIGEST, VIEW_CONFIG, VIEW_TENSORS } view;
+
+static void print_error(const mbt_error *err)
+{
+    (void)fprintf(stderr, "mbt-ckpt: error: %s\n", err->message);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* The folder of checkpoints that a run folder has; any other folder is one itself. */
+static mbt_status checkpoint_folder(const char *argument, char *folder, mbt_error *err)
+{
+    mbt_status status = mbt_text_path(argument, "checkpoints", folder, err);
+    if (!status && !is_folder(folder))
+        status = mbt_text_format(folder, MBT_PATH_BYTES, err, "path", "%s", argument);
+    return status;
+}
+
+/* The file that FILE means: itself, or the last checkpoint of a folder. */
+static mbt_status checkpoint_file(const char *argument, char *path, mbt_error *err)
+{
+    char folder[MBT_PATH_BYTES];
+    if (!is_folder(argument))
+        return mbt_text_format(path, MBT_PATH_BYTES, err, "path", "%s", argument);
+    mbt_status status = checkpoint_folder(argument, folder, err);
+    return status ? status : mbt_text_path(folder, "last.h5", path, err);
+}
+
+/* Held-out top-1 of the last evaluation, percent; NaN when there was none. */
+static double held_out_top1(const mbt_metrics *metrics)
+{
+    for (int i = metrics->n_rows - 1; i >= 0; i--) {
+        const mbt_metrics_row *row = &metrics->rows[i];
+        if (!isnan(row->valid_top1))
+            return row->valid_top1;
+        if (!isnan(row->test_top1))
+            return row->test_top1;
+    }
+    return NAN;
+}
+
+static mbt_status list_file(const char *folder, const mbt_checkpoint_list *list, int64_t step,
+                            mbt_error *err)
+{
+    char path[MBT_PATH_BYTES], top1[32] = "-";
+    mbt_checkpoint_info info = {0};
+    const char *mark = step == list->last && step == list->best ? "last best"
+                       : step == list->last                     ? "last"
+                       : step == list->best                     ? "best"
+                                                                : "";
+    mbt_status status = mbt_checkpoint_path(folder, step, path, err);
+    if (!status)
+        status = mbt_checkpoint_read_info(path, &info, err);
+    if (status && access(path, F_OK) != 0)
+        return MBT_OK; /* a run that goes on has removed it since the folder was read */
+    if (status) {
+        printf("%10" PRId64 "  %6s  %6s  %12s  %-9s  damaged\n", step, "-", "-", "-", mark);
+        return status;
+    }
+    double value = held_out_top1(&info.metrics);
+    if (!isnan(value))
+        (void)snprintf(top1, sizeof top1, "%.2f", value);
+    printf("%10" PRId64 "  %6" PRId64 "  %6s  %12zu  %-9s  %s\n", info.progress.step,
+           info.progress.epoch, top1, info.bytes, mark, info.state_digest);
+    mbt_checkpoint_info_clear(&info);
+    return MBT_OK;
+}
+
+static mbt_status do_list(const char *argument, mbt_error *err)
+{
+    char folder[MBT_PATH_BYTES];
+    mbt_checkpoint_list list = {.last = -1, .best = -1};
+    mbt_status worst = MBT_OK, status = checkpoint_folder(argument, folder, err);
+    if (!status)
+        status = mbt_checkpoint_list_read(folder, &list, err);
+    if (status)
+        return status;
+    if (list.n_steps == 0)
+        worst = mbt_fail(err, MBT_DATA, "%s: has no checkpoints", folder);
+    else
+        printf("%10s  %6s  %6s  %12s  %-9s  %s\n", "step", "epoch", "top-1", "bytes", "mark",
+               "state digest");
+    for (int i = 0; i < list.n_steps; i++) {
+        mbt_error fault = {0};
+        status = list_file(folder, &list, list.steps[i], &fault);
+        if (!status)
+            continue;
+        /* every damaged file gets its line here, the last of them in main */
+        if (worst)
+            print_error(err);
+        worst = status;
+        *err = fault;
+    }
+    mbt_checkpoint_list_clear(&list);
+    return worst;
+}
+
+static mbt_status show_tensor(void *context, const char *path, const mbt_store_shape *shape,
+                              mbt_error *err)
+{
+    char kind[KIND_BYTES], text[SHAPE_BYTES] = "";
+    uint64_t elements = 1;
+    size_t at = 0;
+    mbt_status status = mbt_store_get_text(context, path, "kind", kind, sizeof kind, err);
+    for (int i = 0; i < shape->rank && at < sizeof text; i++) {
+        at += (size_t)snprintf(text + at, sizeof text - at, "[%" PRIu64 "]", shape->dims[i]);
+        elements *= shape->dims[i];
+    }
+    if (!status)
+        printf("%-44s  %-9s  %-20s  %10" PRIu64 "\n", strrchr(path, '/') + 1, kind, text, elements);
+    return status;
+}
+
+static mbt_status show_tensors(const char *path, mbt_error *err)
+{
+    mbt_store *store = NULL;
+    mbt_status status = mbt_store_open(path, FILE_BYTES_MAX, &store, err);
+    if (!status)
+        status = mbt_store_walk(store, "/model", show_tensor, store, err);
+    mbt_store_close(store);
+    return status;
+}
+
+static void show_all(const char *path, const mbt_checkpoint_info *info)
+{
+    const mbt_progress_state *p = &info->progress;
+    printf("file          %s\n", path);
+    printf("bytes         %zu\n", info->bytes);
+    printf("network       %s\n", info->network);
+    printf("tensors       %" PRId64 " with %" PRId64 " elements\n", info->n_tensors,
+           info->n_elements);
+    printf("step          %" PRId64 "\n", p->step);
+    printf("epoch         %" PRId64 " done, %" PRId64 " steps of the next\n", p->epoch,
+           p->step_in_epoch);
+    if (p->best_top1 >= 0)
+        printf("best top-1    %.2f %% in epoch %" PRId64 "\n", p->best_top1, p->best_epoch);
+    else
+        printf("best top-1    not evaluated yet\n");
+    printf("data digest   %s\n", info->data_digest[0] ? info->data_digest : "-");
+    printf("plan digest   %s\n", info->plan_digest[0] ? info->plan_digest : "-");
+    printf("state digest  %s\n", info->state_digest);
+    printf("\nprovenance\n%s", info->provenance);
+    size_t length = strlen(info->provenance);
+    if (length && info->provenance[length - 1] != '\n')
+        printf("\n");
+    if (info->metrics.n_rows) {
+        printf("\n");
+        mbt_metrics_print(&info->metrics, stdout, SHOWN_EPOCHS);
+    }
+}
+
+static mbt_status do_show(const char *argument, view what, mbt_error *err)
+{
+    char path[MBT_PATH_BYTES];
+    mbt_checkpoint_info info = {0};
+    mbt_status status = checkpoint_file(argument, path, err);
+    if (!status)
+        status = mbt_checkpoint_read_info(path, &info, err);
+    if (status)
+        return status;
+    switch (what) {
+    case VIEW_ALL:
+        show_all(path, &info);
+        break;
+    case VIEW_DIGEST:
+        printf("%s\n", info.state_digest);
+        break;
+    case VIEW_CONFIG:
+        printf("%s\n", info.config);
+        break;
+    case VIEW_TENSORS:
+        status = show_tensors(path, err);
+        break;
+    }
+    mbt_checkpoint_info_clear(&info);
+    return status;
+}
+
+static mbt_status do_verify(int n_files, char **files, mbt_error *err)
+{
+    mbt_status worst = MBT_OK;
+    for (int i = 0; i < n_files; i++) {
+        char path[MBT_PATH_BYTES], digest[MBT_DIGEST_TEXT];
+        mbt_error fault = {0};
+        mbt_status status = checkpoint_file(files[i], path, &fault);
+        if (!status)
+            status = mbt_checkpoint_verify(path, digest, &fault);
+        if (!status) {
+            printf("%s: whole, state digest %s\n", path, digest);
+            continue;
+        }
+        if (worst)
+            print_error(err);
+        worst = mbt_status_worse(worst, status);
+        *err = fault;
+    }
+    return worst;
+}
+
+/* Runs the verb in argv[0]. */
+static mbt_status run(int n, char **arguments, view what, mbt_error *err)
+{
+    static const char *const verbs[] = {"list", "show", "verify"};
+    enum { LIST, SHOW, VERIFY, N_VERBS };
+    int verb = 0;
+    if (n == 0)
+        return mbt_fail(err, MBT_USAGE, "no verb; wanted list, show or verify (see --help)");
+    while (verb < N_VERBS && strcmp(arguments[0], verbs[verb]) != 0)
+        verb++;
+    if (verb == N_VERBS) {
+        int near = mbt_text_nearest(arguments[0], verbs, N_VERBS);
+        return mbt_fail(err, MBT_USAGE, "unknown verb '%.80s'%s%s; wanted list, show or verify",
+                        arguments[0], near < 0 ? "" : ", nearest is ", near < 0 ? "" : verbs[near]);
+    }
+    if (what != VIEW_ALL && verb != SHOW)
+        return mbt_fail(err, MBT_USAGE, "%s takes no options", verbs[verb]);
+    if (n < 2)
+        return mbt_fail(err, MBT_USAGE, "%s: wanted %s", verbs[verb],
+                        verb == LIST ? "a folder" : "a file or a run folder");
+    if (n > 2 && verb != VERIFY)
+        return mbt_fail(err, MBT_USAGE, "%s: unexpected argument '%.200s'", verbs[verb],
+                        arguments[2]);
+    switch (verb) {
+    case LIST:
+        return do_list(arguments[1], err);
+    case SHOW:
+        return do_show(arguments[1], what, err);
+    default:
+        return do_verify(n - 1, arguments + 1, err);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    /* values above every character, so that optopt tells a short option from a long one */
+    enum { DIGEST = 256, CONFIG, TENSORS, HELP, VERSION };
+    static const struct option options[] = {
+        {"digest", no_argument, NULL, DIGEST},   {"config", no_argument, NULL, CONFIG},
+        {"tensors", no_argument, NULL, TENSORS}, {"help", no_argument, NULL, HELP},
+        {"version", no_argument, NULL, VERSION}, {0},
+    };
+    mbt_error err = {0};
+    mbt_status status = MBT_OK;
+    view what = VIEW_ALL;
+    int option = 0;
+    opterr = 0;
+    while (!status && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        view wanted = option == DIGEST   ? VIEW_DIGEST
+                      : option == CONFIG ? VIEW_CONFIG
+                                         : VIEW_TENSORS;
+        switch (option) {
+        case 'h':
+        case HELP:
+            (void)fputs(usage, stdout);
+            return MBT_OK;
+        case VERSION:
+            print_version("mbt-ckpt", stdout);
+            return MBT_OK;
+        case '?':
+            if (optopt > 0 && optopt < DIGEST)
+                status = mbt_fail(&err, MBT_USAGE, "unknown option '-%c' (see --help)", optopt);
+            else
+                status = mbt_fail(&err, MBT_USAGE,
+                                  "option '%.80s' is unknown or takes no value "
+                                  "(see --help)",
+                                  argv[optind - 1]);
+            break;
+        default:
+            if (what != VIEW_ALL && what != wanted)
+                status = mbt_fail(&err, MBT_USAGE,
+                                  "only one of --digest, --config and --tensors can be asked for");
+            what = wanted;
+        }
+    }
+    if (!status)
+        status = run(argc - optind, argv + optind, what, &err);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !status)
+        status = mbt_fail(&err, MBT_FAILURE, "stdout: cannot be written");
+    if (status)
+        print_error(&err);
+    return (int)status;
+}

@@ -1,0 +1,346 @@
+/* mbtrain: trains, resumes, evaluates, measures, and shows plans. Run under mpirun or srun.
+ *
+ * Results go to stdout, logs to stderr; the exit code is an mbt_status. Whatever can fail on one
+ * rank alone is agreed on, so that all ranks leave together and rank zero says why, once. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "mbt/arch.h"
+#include "mbt/bench.h"
+#include "mbt/checkpoint.h"
+#include "mbt/stop.h"
+#include "mbt/trainer.h"
+#include "mbtrain_options.h"
+#include "version.h"
+
+/* What every verb works with. */
+struct session {
+    mbt_comm *comm;
+    mbt_log log;
+    mbtrain_options options;
+    mbt_config config;
+    char *provenance;
+};
+
+static bool is_root(const struct session *s)
+{
+    return mbt_comm_rank(s->comm) == 0;
+}
+
+/* Rank zero's status and configuration become everybody's. */
+static mbt_status share_config(struct session *s, mbt_status status, mbt_error *err)
+{
+    status = mbt_comm_agree(s->comm, status, err);
+    if (status == MBT_OK) {
+        mbt_comm_broadcast(s->comm, &s->config, sizeof s->config);
+    }
+    return status;
+}
+
+static mbt_status apply_overrides(struct session *s, mbt_error *err)
+{
+    mbt_status status = MBT_OK;
+    for (int i = 0; i < s->options.n_sets && status == MBT_OK; i++) {
+        status = mbt_config_set(s->options.sets[i], &s->config, err);
+    }
+    return status;
+}
+
+/* The run folder of a configuration that names none: runs/<its file's name>. */
+static mbt_status default_folder(struct session *s, mbt_error *err)
+{
+    if (s->config.run.folder[0] != '\0') {
+        return MBT_OK;
+    }
+    const char *slash = strrchr(s->options.target, '/');
+    const char *name = slash != NULL ? slash + 1 : s->options.target;
+    const char *dot = strrchr(name, '.');
+    return mbt_text_format(s->config.run.folder, sizeof s->config.run.folder, err, "run.folder",
+                           "runs/%.*s", dot != NULL ? (int)(dot - name) : (int)strlen(name), name);
+}
+
+/* The file named on the command line, overrides, and what no single key shows. needs_data: the
+ * configuration must name a data set. */
+static mbt_status read_config(struct session *s, bool needs_data, mbt_error *err)
+{
+    mbt_status status = MBT_OK;
+    if (is_root(s)) {
+        mbt_config_defaults(&s->config);
+        status = mbt_config_read(s->options.target, &s->config, err);
+        if (status == MBT_OK) {
+            status = apply_overrides(s, err);
+        }
+        if (status == MBT_OK) {
+            status = default_folder(s, err);
+        }
+        if (status == MBT_OK && needs_data) {
+            status = mbt_config_check(&s->config, err);
+        }
+    }
+    return share_config(s, status, err);
+}
+
+/* Plan and bench need no data: the shape is CIFAR's, or ImageNet's for its strides, unless given. */
+static mbt_shape drawn_shape(const struct session *s)
+{
+    const bool large = s->config.network.downsampling == 32;
+    const int size = s->options.size > 0 ? s->options.size : large ? 224 : 32;
+    return (mbt_shape){3, size, size, s->options.classes > 0 ? s->options.classes : large ? 1000 : 10};
+}
+
+/* ---- verbs ---- */
+
+static mbt_status run_training(struct session *s, mbt_run_mode mode, mbt_error *err)
+{
+    mbt_setup setup = {0};
+    mbt_run *run = NULL;
+    char resume[MBT_PATH_BYTES] = "";
+    mbt_status status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, true, &setup, err);
+    if (status == MBT_OK) {
+        if (is_root(s)) {
+            status = mbt_run_open(s->config.run.folder, mode, &s->log, &run, err);
+            if (status == MBT_OK && mode == MBT_RUN_RESUME) {
+                status = mbt_checkpoint_newest(mbt_run_checkpoints(run), &s->log, resume, err);
+            }
+            if (status == MBT_OK) {
+                status = mbt_run_write_config(run, &s->config, err);
+            }
+        }
+        status = mbt_comm_agree(s->comm, status, err);
+    }
+    if (status == MBT_OK) {
+        mbt_comm_broadcast(s->comm, resume, sizeof resume);
+        const mbt_train_options options = {
+            .resume = mode == MBT_RUN_RESUME ? resume : NULL,
+            .provenance = s->provenance,
+            .interval_s = s->config.run.log_interval_s,
+        };
+        status = mbt_train(&setup, run, &options, err);
+    }
+    if (status != MBT_OK && run != NULL) {
+        mbt_log_error(&s->log, err); /* into the run's log file too, before it is closed */
+    }
+    mbt_run_close(run);
+    mbt_setup_clear(&setup);
+    return status;
+}
+
+static mbt_status train(struct session *s, mbt_error *err)
+{
+    const mbt_status status = read_config(s, true, err);
+    return status != MBT_OK
+               ? status
+               : run_training(s, s->options.force ? MBT_RUN_FORCE : MBT_RUN_NEW, err);
+}
+
+static mbt_status resume(struct session *s, mbt_error *err)
+{
+    mbt_status status = MBT_OK;
+    if (is_root(s)) {
+        mbt_config_defaults(&s->config);
+        status = mbt_run_read_config(s->options.target, &s->config, err);
+        if (status == MBT_OK) {
+            status = apply_overrides(s, err);
+        }
+        if (status == MBT_OK) {
+            status = mbt_text_format(s->config.run.folder, sizeof s->config.run.folder, err,
+                                     "run.folder", "%s", s->options.target);
+        }
+        if (status == MBT_OK) {
+            status = mbt_config_check(&s->config, err);
+        }
+    }
+    status = share_config(s, status, err);
+    return status != MBT_OK ? status : run_training(s, MBT_RUN_RESUME, err);
+}
+
+/* A checkpoint file, or the run folder that holds it: then the best one. */
+static mbt_status find_checkpoint(const struct session *s, char *path, mbt_error *err)
+{
+    struct stat info;
+    if (stat(s->options.target, &info) == 0 && S_ISDIR(info.st_mode)) {
+        return mbt_text_path(s->options.target, "checkpoints/best.h5", path, err);
+    }
+    return mbt_text_format(path, MBT_PATH_BYTES, err, "path", "%s", s->options.target);
+}
+
+static void print_counts(const char *what, const mbt_counts *counts)
+{
+    (void)printf("%-10s %8lld images  loss %.4f  top-1 %6.2f %%  top-5 %6.2f %%\n", what,
+                 (long long)counts->samples, mbt_counts_mean_loss(counts), mbt_counts_top1(counts),
+                 mbt_counts_top5(counts));
+}
+
+static mbt_status evaluate_splits(struct session *s, mbt_setup *setup, mbt_error *err)
+{
+    int32_t *labels = calloc((size_t)setup->group, sizeof *labels);
+    mbt_counts counts;
+    mbt_status status = labels != NULL ? MBT_OK : mbt_fail(err, MBT_FAILURE, "labels: out of memory");
+    status = mbt_comm_agree(s->comm, status, err);
+    if (status == MBT_OK && setup->n_valid > 0) {
+        status = mbt_evaluate(setup, labels, &setup->dataset.train, setup->valid_ids, setup->n_valid,
+                              &counts, err);
+        if (status == MBT_OK && is_root(s)) {
+            print_counts("validation", &counts);
+        }
+    }
+    if (status == MBT_OK) {
+        status = mbt_evaluate(setup, labels, &setup->dataset.test, NULL, setup->dataset.test.n, &counts,
+                              err);
+        if (status == MBT_OK && is_root(s)) {
+            print_counts("test", &counts);
+        }
+    }
+    free(labels);
+    return status;
+}
+
+static mbt_status evaluate(struct session *s, mbt_error *err)
+{
+    char path[MBT_PATH_BYTES] = "";
+    mbt_setup setup = {0};
+    mbt_status status = MBT_OK;
+    if (is_root(s)) {
+        mbt_checkpoint_info info = {0};
+        status = find_checkpoint(s, path, err);
+        if (status == MBT_OK) {
+            status = mbt_checkpoint_read_info(path, &info, err);
+        }
+        if (status == MBT_OK) {
+            mbt_config_defaults(&s->config);
+            status = mbt_config_parse(info.config, path, &s->config, err);
+        }
+        if (status == MBT_OK) {
+            status = apply_overrides(s, err);
+        }
+        mbt_checkpoint_info_clear(&info);
+    }
+    status = share_config(s, status, err);
+    if (status == MBT_OK) {
+        mbt_comm_broadcast(s->comm, path, sizeof path);
+        status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, false, &setup, err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_comm_agree(
+            s->comm,
+            mbt_checkpoint_load_weights(&setup.plan->params, setup.plan->weights, path, err), err);
+    }
+    if (status == MBT_OK) {
+        if (is_root(s)) {
+            (void)printf("%s, %s on %s\n", path, setup.graph.name, setup.dataset.name);
+        }
+        status = evaluate_splits(s, &setup, err);
+    }
+    mbt_setup_clear(&setup);
+    return status;
+}
+
+static mbt_status bench(struct session *s, mbt_error *err)
+{
+    mbt_setup setup = {0};
+    mbt_status status = read_config(s, false, err);
+    if (status == MBT_OK) {
+        const mbt_shape shape = drawn_shape(s);
+        status = mbt_setup_create(s->comm, &s->log, &s->config, &shape, true, &setup, err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_bench_run(&setup, s->options.steps, stdout, err);
+    }
+    mbt_setup_clear(&setup);
+    return status;
+}
+
+static mbt_status plan(struct session *s, mbt_error *err)
+{
+    mbt_setup setup = {0};
+    mbt_status status = read_config(s, false, err);
+    if (status == MBT_OK) {
+        const mbt_shape shape = drawn_shape(s);
+        status = mbt_setup_create(s->comm, &s->log, &s->config, &shape, true, &setup, err);
+    }
+    if (status == MBT_OK && is_root(s)) {
+        mbt_plan_print(setup.plan, &setup.graph, stdout);
+    }
+    mbt_setup_clear(&setup);
+    return status;
+}
+
+/* Everything that training would do before its first step. */
+static mbt_status check(struct session *s, mbt_error *err)
+{
+    mbt_setup setup = {0};
+    mbt_status status = read_config(s, true, err);
+    if (status == MBT_OK) {
+        status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, true, &setup, err);
+    }
+    if (status == MBT_OK && is_root(s)) {
+        (void)printf("%s: good: %s, %lld parameters, on %s (%lld training samples, %d classes), %lld steps "
+                     "an epoch, %.0f MiB a rank\n",
+                     s->options.target, setup.graph.name, (long long)mbt_graph_params(&setup.graph),
+                     setup.dataset.name, (long long)setup.n_train, setup.dataset.n_classes,
+                     (long long)mbt_sampler_steps(setup.sampler),
+                     (double)mbt_arena_used(setup.plan->arena) / (1024.0 * 1024.0));
+    }
+    mbt_setup_clear(&setup);
+    return status;
+}
+
+/* ---- start ---- */
+
+static mbt_status (*const verbs[MBTRAIN_VERBS])(struct session *, mbt_error *) = {
+    [MBTRAIN_TRAIN] = train, [MBTRAIN_RESUME] = resume, [MBTRAIN_EVAL] = evaluate,
+    [MBTRAIN_BENCH] = bench, [MBTRAIN_PLAN] = plan,     [MBTRAIN_CHECK] = check,
+};
+
+/* Versions, host and ranks, for checkpoints. */
+static mbt_status describe(struct session *s, mbt_error *err)
+{
+    size_t bytes;
+    FILE *text = open_memstream(&s->provenance, &bytes);
+    if (text == NULL) {
+        return mbt_fail(err, MBT_FAILURE, "provenance: out of memory");
+    }
+    print_version("mbtrain", text);
+    (void)fprintf(text, "host %s, %d rank(s) on %d node(s)\n", mbt_comm_host(s->comm),
+                  mbt_comm_size(s->comm), mbt_comm_n_nodes(s->comm));
+    return fclose(text) == 0 ? MBT_OK : mbt_fail(err, MBT_FAILURE, "provenance: out of memory");
+}
+
+static mbt_status run_session(struct session *s, int argc, char **argv, mbt_error *err)
+{
+    mbt_status status = mbtrain_options_parse(argc, argv, &s->options, err);
+    if (status == MBT_OK) {
+        status = describe(s, err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_stop_install(s->options.max_hours, err);
+    }
+    status = mbt_comm_agree(s->comm, status, err);
+    return status == MBT_OK ? verbs[s->options.verb](s, err) : status;
+}
+
+int main(int argc, char **argv)
+{
+    struct session s = {0};
+    mbt_error err = {0};
+    if (mbtrain_options_help(argc, argv)) {
+        return MBT_OK;
+    }
+    mbt_status status = mbt_comm_create(&argc, &argv, &s.comm, &err);
+    if (status != MBT_OK) {
+        mbt_log_init(&s.log, MBT_LOG_INFO, 0, 1);
+        mbt_log_error(&s.log, &err);
+        return (int)status;
+    }
+    mbt_log_init(&s.log, MBT_LOG_INFO, mbt_comm_rank(s.comm), mbt_comm_size(s.comm));
+    status = run_session(&s, argc, argv, &err);
+    if (status == MBT_STOPPED) {
+        mbt_log_root(&s.log, MBT_LOG_INFO, "%s", err.message);
+    } else if (status != MBT_OK && !s.log.error_said) {
+        mbt_log_error(&s.log, &err);
+    }
+    free(s.provenance);
+    mbt_comm_destroy(s.comm);
+    return (int)status;
+}

@@ -1,0 +1,151 @@
+/* Parsing mbtrain's command line. */
+#include "mbtrain_options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mbt/arch.h"
+#include "mbt/config.h"
+#include "mbt/text.h"
+#include "version.h"
+
+static const char *const verb_names[MBTRAIN_VERBS] = {"train", "resume", "eval",
+                                                      "bench", "plan",   "check"};
+
+static const char usage[] =
+    "usage: mbtrain [train] CONFIG   train as the configuration says\n"
+    "       mbtrain resume RUN       go on with a run, from its newest whole checkpoint\n"
+    "       mbtrain eval RUN|FILE    held-out accuracy of a run's best checkpoint, or of a file\n"
+    "       mbtrain bench CONFIG     images per second, without data\n"
+    "       mbtrain plan CONFIG      the layer table: shapes, parameters, MACs, kernels, memory\n"
+    "       mbtrain check CONFIG     everything before the first step, and no step\n"
+    "Under mpirun -n N or srun --mpi=pmix -n N, on N ranks; results do not depend on N.\n"
+    "\n"
+    "  --set KEY=VALUE   overrides a key of the configuration; may be given again\n"
+    "  --max-hours H     stops with a checkpoint and exit code 75 before H hours are over\n"
+    "  --force           train: an old run in the folder is moved aside\n"
+    "  --steps N         bench: steps to measure (12)\n"
+    "  --classes N       plan, bench: classes (10; 1000 for downsampling 32)\n"
+    "  --size N          plan, bench: side of the input (32; 224 for downsampling 32)\n"
+    "  --help-config     every key of a configuration\n"
+    "  --version         versions of program and libraries\n"
+    "\n"
+    "Exit codes: 0 done, 1 failure, 2 usage, 3 configuration, 4 data or file format, 5 diverged,\n"
+    "6 a rank died or hung, 75 stopped early with a valid checkpoint (resume goes on).\n"
+    "\n"
+    "Networks (network.name):\n";
+
+enum { SET = 256, MAX_HOURS, FORCE, STEPS, CLASSES, SIZE };
+
+static const struct option longs[] = {
+    {"set", required_argument, NULL, SET},         {"max-hours", required_argument, NULL, MAX_HOURS},
+    {"force", no_argument, NULL, FORCE},           {"steps", required_argument, NULL, STEPS},
+    {"classes", required_argument, NULL, CLASSES}, {"size", required_argument, NULL, SIZE},
+    {0},
+};
+
+static mbt_status whole(const char *name, const char *text, int least, int *value, mbt_error *err)
+{
+    int64_t got;
+    if (!mbt_text_to_i64(text, &got) || got < least || got > 1000000) {
+        return mbt_fail(err, MBT_USAGE, "--%s: got \"%s\", wanted a whole number from %d to 1000000", name,
+                        text, least);
+    }
+    *value = (int)got;
+    return MBT_OK;
+}
+
+static mbt_status take(int option, const char *value, mbtrain_options *o, mbt_error *err)
+{
+    switch (option) {
+    case SET:
+        if (o->n_sets == MBTRAIN_SETS_MAX) {
+            return mbt_fail(err, MBT_USAGE, "--set: more than %d of them", MBTRAIN_SETS_MAX);
+        }
+        o->sets[o->n_sets++] = value;
+        return MBT_OK;
+    case MAX_HOURS:
+        if (!mbt_text_to_f64(value, &o->max_hours) || o->max_hours <= 0) {
+            return mbt_fail(err, MBT_USAGE, "--max-hours: got \"%s\", wanted hours above 0", value);
+        }
+        return MBT_OK;
+    case FORCE:
+        o->force = true;
+        return MBT_OK;
+    case STEPS:
+        return whole("steps", value, 1, &o->steps, err);
+    case CLASSES:
+        return whole("classes", value, 2, &o->classes, err);
+    case SIZE:
+        return whole("size", value, 8, &o->size, err);
+    default:
+        return mbt_fail(err, MBT_USAGE, "unknown or incomplete option; mbtrain --help lists them");
+    }
+}
+
+mbt_status mbtrain_options_parse(int argc, char **argv, mbtrain_options *o, mbt_error *err)
+{
+    *o = (mbtrain_options){.verb = MBTRAIN_TRAIN, .steps = 12};
+    mbt_status status = MBT_OK;
+    opterr = 0;
+    for (int c; status == MBT_OK && (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+        status = take(c, optarg, o, err);
+    }
+    if (status != MBT_OK) {
+        return status;
+    }
+    int n = argc - optind;
+    char **words = argv + optind;
+    for (int v = 0; v < MBTRAIN_VERBS && n > 0; v++) {
+        if (strcmp(words[0], verb_names[v]) == 0) {
+            o->verb = (mbtrain_verb)v;
+            words++;
+            n--;
+            break;
+        }
+    }
+    if (n != 1) {
+        return mbt_fail(err, MBT_USAGE, "%s: got %d arguments, wanted one; mbtrain --help explains",
+                        verb_names[o->verb], n);
+    }
+    o->target = words[0];
+    return MBT_OK;
+}
+
+/* Rank of this process by the launcher's word, 0 without one. */
+static int launched_rank(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *text = getenv(names[i]);
+        int64_t rank;
+        if (text != NULL && mbt_text_to_i64(text, &rank)) {
+            return (int)rank;
+        }
+    }
+    return 0;
+}
+
+bool mbtrain_options_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const bool help = strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+        const bool keys = strcmp(argv[i], "--help-config") == 0;
+        const bool version = strcmp(argv[i], "--version") == 0;
+        if (!help && !keys && !version) {
+            continue;
+        }
+        if (launched_rank() == 0 && help) {
+            (void)fputs(usage, stdout);
+            mbt_arch_list(stdout);
+        } else if (launched_rank() == 0 && keys) {
+            mbt_config_help(stdout);
+        } else if (launched_rank() == 0) {
+            print_version("mbtrain", stdout);
+        }
+        return true;
+    }
+    return false;
+}

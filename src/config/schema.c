@@ -1,0 +1,232 @@
+/* The key table of the configuration, one row a key, and finding rows in it.
+ *
+ * A new key is a field in config.h and a row here: parser, --set, ranges, help, echo and difference
+ * follow. Rows of a group stand together, in the order in which the echo writes them. */
+#include "schema.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "mbt/text.h"
+
+static const char *const reduce_names[] = {"exact", "fp32", NULL};
+static const char *const schedule_names[] = {"constant", "step",   "exponential",
+                                             "cosine",   "linear", NULL};
+static const char *const pad_names[] = {"zero", "reflect", NULL};
+static const char *const init_names[] = {"he_fan_out", "he_fan_in", "seed", NULL};
+static const char *const decay_names[] = {"bn", "bias", "depthwise", NULL};
+static const char *const kernel_names[] = {"auto", "avx512", "avx2", "x86-64", NULL};
+
+/* fields.c copies enums as int. */
+_Static_assert(sizeof(mbt_reduce) == sizeof(int) && sizeof(mbt_schedule_kind) == sizeof(int) &&
+                   sizeof(mbt_pad_mode) == sizeof(int) && sizeof(mbt_init_kind) == sizeof(int),
+               "enums are as wide as int");
+_Static_assert(MBT_NO_DECAY_BN == 1 && MBT_NO_DECAY_BIAS == 2 && MBT_NO_DECAY_DEPTHWISE == 4,
+               "decay_names is in the order of the bits");
+
+#define FIELD(member) offsetof(mbt_config, member), sizeof(((mbt_config *)0)->member)
+
+/* clang-format off */
+static const mbt_row rows[] = {
+    {"run.folder", MBT_ROW_TEXT, FIELD(run.folder), "", 0, 0, NULL, "",
+     "run directory; empty: runs/ and the name of the configuration file"},
+    {"run.log_interval", MBT_ROW_F64, FIELD(run.log_interval_s), "30", 0, 86400, NULL, "s",
+     "time between two progress lines where there is no terminal"},
+
+    {"data.path", MBT_ROW_TEXT, FIELD(data.path), "", 0, 0, NULL, "",
+     "HDF5 data set, relative to the working directory, then to the folder MBTRAIN_DATA; required"},
+    {"data.validation", MBT_ROW_I64, FIELD(data.validation), "0", 0, 1e9, NULL, "samples",
+     "held out of the training split to choose the best checkpoint; 0: the test split chooses"},
+    {"data.train_limit", MBT_ROW_I64, FIELD(data.train_limit), "0", 0, 1e9, NULL, "samples",
+     "train on the first so many only; 0: all"},
+
+    {"network.name", MBT_ROW_TEXT, FIELD(network.name), "mobilenetv2", 1, 0, NULL, "",
+     "mobilenetv2, mobilenetv2_torchvision, igcv3d, igcv3d_seed, igcv3d_seesaw"},
+    {"network.downsampling", MBT_ROW_I64, FIELD(network.downsampling), "8", 4, 32, NULL, "",
+     "image size over size of the last map: 4 or 8 (CIFAR), 32 (ImageNet)"},
+    {"network.width", MBT_ROW_F64, FIELD(network.width), "1", 0.05, 8, NULL, "",
+     "multiplier of the channel counts"},
+    {"network.depth", MBT_ROW_TEXT, FIELD(network.depth), "1.0", 1, 0, NULL, "",
+     "blocks per stage: 1.0, and for IGCV3-D 0.7 and 0.5"},
+    {"network.dropout", MBT_ROW_F64, FIELD(network.dropout), "0", 0, 0.95, NULL, "",
+     "probability of dropping an input of the classifier"},
+
+    {"init.kind", MBT_ROW_ENUM, FIELD(init.kind), "he_fan_out", 0, 0, init_names, "",
+     "normal weights of variance 2 over the fan; seed: fan-out without regard to groups"},
+    {"init.zero_gamma", MBT_ROW_BOOL, FIELD(init.zero_gamma), "false", 0, 0, NULL, "",
+     "the last batch norm of residual blocks starts at 0"},
+
+    {"train.epochs", MBT_ROW_I64, FIELD(train.epochs), "5", 1, 100000, NULL, "epochs",
+     "passes over the training split"},
+    {"train.batch", MBT_ROW_I64, FIELD(train.batch), "256", 1, 65536, NULL, "samples",
+     "of all ranks together"},
+    {"train.bn_group", MBT_ROW_I64, FIELD(train.bn_group), "16", 1, MBT_GROUP_MAX, NULL, "samples",
+     "share of the batch with its own batch-norm statistics; ranks share out whole groups"},
+    {"train.seed", MBT_ROW_I64, FIELD(train.seed), "1", 0, MBT_INTEGER_MAX, NULL, "",
+     "of every random draw"},
+    {"train.max_steps", MBT_ROW_I64, FIELD(train.max_steps), "0", 0, 1e12, NULL, "steps",
+     "end after so many; 0: no limit"},
+    {"train.reduce", MBT_ROW_ENUM, FIELD(train.reduce), "exact", 0, 0, reduce_names, "",
+     "sum of gradients; exact: the same bits on any number of ranks"},
+    {"train.label_smoothing", MBT_ROW_F64, FIELD(train.label_smoothing), "0.1", 0, 0.9, NULL, "",
+     "part of the target that is spread over all classes"},
+    {"train.bn_momentum", MBT_ROW_F64, FIELD(train.bn_momentum), "0.1", 0, 1, NULL, "",
+     "weight of a new step in the running statistics"},
+    {"train.bn_eps", MBT_ROW_F64, FIELD(train.bn_eps), "1e-5", 1e-12, 0.1, NULL, "",
+     "added to the variance"},
+
+    {"optimizer.momentum", MBT_ROW_F64, FIELD(optimizer.momentum), "0.9", 0, 0.9999, NULL, "",
+     "of SGD"},
+    {"optimizer.nesterov", MBT_ROW_BOOL, FIELD(optimizer.nesterov), "true", 0, 0, NULL, "",
+     "look-ahead form of the momentum"},
+    {"optimizer.weight_decay", MBT_ROW_F64, FIELD(optimizer.weight_decay), "5e-4", 0, 1, NULL, "",
+     "times the weight, added to its gradient"},
+    {"optimizer.no_decay", MBT_ROW_FLAGS, FIELD(optimizer.no_decay), "bn,bias,depthwise", 0, 0,
+     decay_names, "", "kinds of parameters without weight decay"},
+
+    {"schedule.kind", MBT_ROW_ENUM, FIELD(schedule.kind), "linear", 0, 0, schedule_names, "",
+     "course of the learning rate after the warm-up"},
+    {"schedule.lr", MBT_ROW_F64, FIELD(schedule.lr), "0.4", 0, 100, NULL, "",
+     "peak learning rate"},
+    {"schedule.final_lr", MBT_ROW_F64, FIELD(schedule.final_lr), "0", 0, 100, NULL, "",
+     "where cosine and linear end"},
+    {"schedule.warmup", MBT_ROW_F64, FIELD(schedule.warmup), "0.12", 0, 1, NULL, "",
+     "fraction of all steps with a linear rise to the peak; below 1"},
+    {"schedule.warmup_start", MBT_ROW_F64, FIELD(schedule.warmup_start), "0.1", 0, 1, NULL, "",
+     "fraction of the peak at which the rise begins"},
+    {"schedule.gamma", MBT_ROW_F64, FIELD(schedule.gamma), "0.1", 1e-6, 1, NULL, "",
+     "factor at each milestone (step) or after each epoch (exponential)"},
+    {"schedule.milestones", MBT_ROW_LIST, FIELD(schedule.milestones), "", 0, 100000, NULL, "epochs",
+     "where step multiplies by gamma, ascending"},
+
+    {"augment.pad", MBT_ROW_I64, FIELD(augment.pad), "4", 0, 64, NULL, "pixels",
+     "border added before the random crop; 0: no crop"},
+    {"augment.pad_mode", MBT_ROW_ENUM, FIELD(augment.pad_mode), "reflect", 0, 0, pad_names, "",
+     "what the border holds"},
+    {"augment.flip", MBT_ROW_BOOL, FIELD(augment.flip), "true", 0, 0, NULL, "",
+     "mirror half of the images left to right"},
+    {"augment.brightness", MBT_ROW_F64, FIELD(augment.brightness), "0", 0, 1, NULL, "",
+     "amount of colour jitter; 0: off"},
+    {"augment.contrast", MBT_ROW_F64, FIELD(augment.contrast), "0", 0, 1, NULL, "",
+     "amount of colour jitter; 0: off"},
+    {"augment.saturation", MBT_ROW_F64, FIELD(augment.saturation), "0", 0, 1, NULL, "",
+     "amount of colour jitter; 0: off"},
+
+    {"evaluate.every_epochs", MBT_ROW_I64, FIELD(evaluate.every_epochs), "1", 1, 100000, NULL,
+     "epochs", "between two evaluations"},
+
+    {"checkpoint.every_epochs", MBT_ROW_I64, FIELD(checkpoint.every_epochs), "1", 1, 100000, NULL,
+     "epochs", "between two checkpoints"},
+    {"checkpoint.every_steps", MBT_ROW_I64, FIELD(checkpoint.every_steps), "0", 0, 1e12, NULL,
+     "steps", "between two checkpoints inside an epoch; 0: none"},
+    {"checkpoint.keep", MBT_ROW_I64, FIELD(checkpoint.keep), "3", 1, 10000, NULL, "files",
+     "newest checkpoints kept beside the best"},
+
+    {"plan.kernels", MBT_ROW_TEXT, FIELD(plan.kernels), "auto", 1, 0, kernel_names, "",
+     "set of kernels; auto: the fastest this machine has"},
+    {"plan.tile", MBT_ROW_I64, FIELD(plan.tile), "0", 0, 4096, NULL, "samples",
+     "number that passes through a segment of the network at a time; 0: chosen by the plan"},
+};
+/* clang-format on */
+
+enum { N_ROWS = sizeof rows / sizeof *rows };
+_Static_assert((int)N_ROWS <= (int)MBT_ROWS_MAX, "MBT_ROWS_MAX bounds the table");
+
+const mbt_row *mbt_rows(int *n_rows)
+{
+    *n_rows = N_ROWS;
+    return rows;
+}
+
+size_t mbt_row_group_length(const mbt_row *row)
+{
+    return strcspn(row->path, ".");
+}
+
+static bool in_group(const mbt_row *row, const char *group, size_t length)
+{
+    return mbt_row_group_length(row) == length && memcmp(row->path, group, length) == 0;
+}
+
+int mbt_row_find(const char *path)
+{
+    for (int i = 0; i < N_ROWS; i++) {
+        if (strcmp(rows[i].path, path) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+int mbt_row_find_in(const char *group, size_t group_length, const char *key)
+{
+    for (int i = 0; i < N_ROWS; i++) {
+        if (in_group(&rows[i], group, group_length) &&
+            strcmp(rows[i].path + group_length + 1, key) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+int mbt_row_find_group(const char *group)
+{
+    size_t length = strlen(group);
+    for (int i = 0; i < N_ROWS; i++) {
+        if (in_group(&rows[i], group, length)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static bool nearest_group(const char *group, char *near)
+{
+    char names[N_ROWS][MBT_SHOWN_BYTES];
+    const char *pointers[N_ROWS];
+    int n_names = 0;
+    for (int i = 0; i < N_ROWS; i++) {
+        size_t length = mbt_row_group_length(&rows[i]);
+        if (i > 0 && in_group(&rows[i - 1], rows[i].path, length)) {
+            continue;
+        }
+        assert(length < MBT_SHOWN_BYTES);
+        memcpy(names[n_names], rows[i].path, length);
+        names[n_names][length] = '\0';
+        pointers[n_names] = names[n_names];
+        n_names++;
+    }
+    int at = mbt_text_nearest(group, pointers, n_names);
+    if (at >= 0) {
+        memcpy(near, names[at], sizeof names[at]);
+    }
+    return at >= 0;
+}
+
+bool mbt_row_nearest(const char *path, bool groups, char *near)
+{
+    if (strlen(path) >= MBT_SHOWN_BYTES) {
+        return false;
+    }
+    if (groups) {
+        return nearest_group(path, near);
+    }
+    const char *paths[N_ROWS];
+    const char *keys[N_ROWS];
+    for (int i = 0; i < N_ROWS; i++) {
+        paths[i] = rows[i].path;
+        keys[i] = rows[i].path + mbt_row_group_length(&rows[i]) + 1;
+    }
+    int at = mbt_text_nearest(path, paths, N_ROWS);
+    if (at < 0) {
+        /* the right key in the wrong group, or without any */
+        const char *dot = strrchr(path, '.');
+        at = mbt_text_nearest(dot != NULL ? dot + 1 : path, keys, N_ROWS);
+    }
+    if (at < 0) {
+        return false;
+    }
+    assert(strlen(rows[at].path) < MBT_SHOWN_BYTES);
+    memcpy(near, rows[at].path, strlen(rows[at].path) + 1);
+    return true;
+}

@@ -1,0 +1,166 @@
+/* From a stored image to the network's input.
+ *
+ * Draws of a sample, keyed (seed, AUGMENT, epoch, sample id), in this order: crop row, crop column
+ * (each 0 .. 2*pad), flip, order of the jitter, brightness, contrast, saturation. All are drawn
+ * whether they are used or not, so switching one step off leaves the others as they were.
+ *
+ * The image is worked on in place in `out`: planes of floats that hold whole numbers 0..255 until
+ * the last step normalises them; so no scratch is needed. */
+#include "mbt/augment.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "jitter.h"
+#include "mbt/rng.h"
+
+enum { N_ORDERS = 6, RGB = 3 };
+
+typedef struct draws {
+    int row, column; /* of the crop in the padded image */
+    bool flip;
+    unsigned order;                 /* of the jitter, row of `orders` */
+    float factor[MBT_JITTER_COUNT]; /* 1: as it is */
+} draws;
+
+static void init_common(mbt_augment *augment, const mbt_dataset *dataset)
+{
+    *augment = (mbt_augment){
+        .height = dataset->height, .width = dataset->width, .channels = dataset->channels};
+    for (int c = 0; c < dataset->channels; c++) {
+        augment->mean[c] = (float)dataset->mean[c];
+        augment->inverse_deviation[c] = (float)(1.0 / dataset->deviation[c]);
+    }
+}
+
+void mbt_augment_init(mbt_augment *augment, const mbt_config *config, const mbt_dataset *dataset)
+{
+    init_common(augment, dataset);
+    augment->seed = (uint64_t)config->train.seed;
+    augment->pad = (int)config->augment.pad;
+    augment->pad_mode = config->augment.pad_mode;
+    augment->flip = config->augment.flip;
+    augment->brightness = (float)config->augment.brightness;
+    augment->contrast = (float)config->augment.contrast;
+    augment->saturation = (float)config->augment.saturation;
+}
+
+void mbt_augment_init_plain(mbt_augment *augment, const mbt_dataset *dataset)
+{
+    init_common(augment, dataset);
+}
+
+static float draw_factor(mbt_rng *rng, float amount)
+{
+    float low = amount < 1.0f ? 1.0f - amount : 0.0f;
+    return low + (1.0f + amount - low) * mbt_rng_uniform(rng);
+}
+
+static draws draw(const mbt_augment *augment, int64_t epoch, uint32_t sample)
+{
+    mbt_rng rng = mbt_rng_at(augment->seed, MBT_PURPOSE_AUGMENT, (uint32_t)epoch, sample);
+    uint32_t n_offsets = 2 * (uint32_t)augment->pad + 1;
+    draws d;
+    d.row = (int)mbt_rng_below(&rng, n_offsets);
+    d.column = (int)mbt_rng_below(&rng, n_offsets);
+    d.flip = mbt_rng_below(&rng, 2) && augment->flip;
+    d.order = mbt_rng_below(&rng, N_ORDERS);
+    d.factor[MBT_JITTER_BRIGHTNESS] = draw_factor(&rng, augment->brightness);
+    d.factor[MBT_JITTER_CONTRAST] = draw_factor(&rng, augment->contrast);
+    d.factor[MBT_JITTER_SATURATION] = draw_factor(&rng, augment->saturation);
+    return d;
+}
+
+/* The stored row or column that position `at` (from -pad) of the padded image shows, -1 for black.
+ * Reflection leaves the edge unrepeated and, as numpy's, goes back and forth where the pad is
+ * wider than the image. */
+static int source(int at, int size, mbt_pad_mode mode)
+{
+    if (at >= 0 && at < size) {
+        return at;
+    }
+    if (mode == MBT_PAD_ZERO) {
+        return -1;
+    }
+    int period = size > 1 ? 2 * (size - 1) : 1;
+    at = (at % period + period) % period;
+    return at < size ? at : period - at;
+}
+
+static void crop_and_flip(const mbt_augment *augment, const draws *d, const uint8_t *image,
+                          float *out)
+{
+    int height = augment->height;
+    int width = augment->width;
+    int channels = augment->channels;
+    size_t plane = (size_t)height * (size_t)width;
+    for (int y = 0; y < height; y++) {
+        int row = source(y + d->row - augment->pad, height, augment->pad_mode);
+        for (int x = 0; x < width; x++) {
+            int cut_x = d->flip ? width - 1 - x : x;
+            int column = source(cut_x + d->column - augment->pad, width, augment->pad_mode);
+            float *to = out + (ptrdiff_t)y * width + x;
+            bool black = row < 0 || column < 0;
+            const uint8_t *from =
+                black ? image : image + ((ptrdiff_t)row * width + column) * channels;
+            for (int c = 0; c < channels; c++) {
+                to[(size_t)c * plane] = black ? 0.0f : (float)from[c];
+            }
+        }
+    }
+}
+
+static void apply_jitters(const mbt_augment *augment, const draws *d, float *image)
+{
+    static const mbt_jitter orders[N_ORDERS][MBT_JITTER_COUNT] = {
+        {MBT_JITTER_BRIGHTNESS, MBT_JITTER_CONTRAST, MBT_JITTER_SATURATION},
+        {MBT_JITTER_BRIGHTNESS, MBT_JITTER_SATURATION, MBT_JITTER_CONTRAST},
+        {MBT_JITTER_CONTRAST, MBT_JITTER_BRIGHTNESS, MBT_JITTER_SATURATION},
+        {MBT_JITTER_CONTRAST, MBT_JITTER_SATURATION, MBT_JITTER_BRIGHTNESS},
+        {MBT_JITTER_SATURATION, MBT_JITTER_BRIGHTNESS, MBT_JITTER_CONTRAST},
+        {MBT_JITTER_SATURATION, MBT_JITTER_CONTRAST, MBT_JITTER_BRIGHTNESS},
+    };
+    size_t plane = (size_t)augment->height * (size_t)augment->width;
+    for (int i = 0; i < MBT_JITTER_COUNT; i++) {
+        mbt_jitter kind = orders[d->order][i];
+        mbt_jitter_apply(kind, d->factor[kind], plane, image);
+    }
+}
+
+static void normalise(const mbt_augment *augment, float *image)
+{
+    size_t plane = (size_t)augment->height * (size_t)augment->width;
+    for (int c = 0; c < augment->channels; c++) {
+        float *channel = image + (size_t)c * plane;
+        float mean = augment->mean[c];
+        float scale = augment->inverse_deviation[c];
+        for (size_t i = 0; i < plane; i++) {
+            channel[i] = (channel[i] - mean) * scale;
+        }
+    }
+}
+
+void mbt_augment_image(const mbt_augment *augment, int64_t epoch, uint32_t sample,
+                       const uint8_t *image, float *out)
+{
+    assert(epoch >= 0 && epoch <= UINT32_MAX && augment->pad >= 0);
+    draws d = draw(augment, epoch, sample);
+    crop_and_flip(augment, &d, image, out);
+    if (augment->channels == RGB) {
+        apply_jitters(augment, &d, out);
+    }
+    normalise(augment, out);
+}
+
+void mbt_augment_group(const mbt_augment *augment, const mbt_split *split, int64_t epoch,
+                       const uint32_t *ids, int n, float *x, int32_t *labels)
+{
+    size_t values = (size_t)augment->height * (size_t)augment->width * (size_t)augment->channels;
+    for (int i = 0; i < n; i++) {
+        assert((int64_t)ids[i] < split->n);
+        mbt_augment_image(augment, epoch, ids[i], split->images + ids[i] * values,
+                          x + (size_t)i * values);
+        labels[i] = split->labels[ids[i]];
+    }
+}

@@ -1,0 +1,142 @@
+/* Normalise, activate, add, shuffle, and the way back, in plain C for any block size. */
+#include <string.h>
+
+#include "kernels/passes.h"
+
+enum { LANES_MAX = 16, FLUSH_PIXELS = 256 };
+
+/* One block of `moved` from the blocks it draws on: pixels * lanes floats. */
+static void gather(const mbt_layout *source, mbt_map from, int image,
+                   const mbt_shuffle_block *move, int lanes, int pixel, float *to)
+{
+    memset(to, 0, (size_t)lanes * sizeof *to);
+    for (int k = 0; k < move->n_from; k++) {
+        const float *p = block_at(source, from, image, move->from[k]) + (size_t)pixel * (size_t)lanes;
+        for (int c = 0; c < lanes; c++) {
+            if ((move->mask[k] >> c & 1u) != 0) {
+                to[c] = p[move->lane[k][c]];
+            }
+        }
+    }
+}
+
+/* a and b of the channels that a destination block gets. */
+static void gather_channels(const mbt_shuffle_block *move, int lanes, const float *from, float *to)
+{
+    memset(to, 0, (size_t)lanes * sizeof *to);
+    for (int k = 0; k < move->n_from; k++) {
+        for (int c = 0; c < lanes; c++) {
+            if ((move->mask[k] >> c & 1u) != 0) {
+                to[c] = from[move->from[k] * lanes + move->lane[k][c]];
+            }
+        }
+    }
+}
+
+static float activate(float v, mbt_activation act)
+{
+    return act == MBT_ACT_NONE ? v : v < 0 ? 0 : v > 6 ? 6 : v;
+}
+
+void mbt_apply_portable(const mbt_apply_desc *desc, int n, mbt_map y, const float *a,
+                        const float *b, mbt_map residual, mbt_map z)
+{
+    const mbt_layout *source = &desc->source, *destination = &desc->destination;
+    const int lanes = source->block, pixels = source->h * source->w;
+    for (int k = 0; k < block_count(destination); k++) {
+        const mbt_shuffle_block *move = &desc->forward->blocks[k];
+        float va[LANES_MAX], vb[LANES_MAX], v[LANES_MAX];
+        gather_channels(move, lanes, a, va);
+        gather_channels(move, lanes, b, vb);
+        for (int i = 0; i < n; i++) {
+            const float *r = residual.data != NULL ? block_at(destination, residual, i, k) : NULL;
+            float *to = block_at(destination, z, i, k);
+            for (int at = 0; at < pixels; at++) {
+                gather(source, y, i, move, lanes, at, v);
+                for (int c = 0; c < lanes; c++) {
+                    const float add = r != NULL ? r[at * lanes + c] : 0.0f;
+                    to[at * lanes + c] = activate(va[c] * v[c] + vb[c] + add, desc->act);
+                }
+            }
+        }
+    }
+}
+
+/* (dz + e) * act'(z) of a pixel of a destination block. */
+static void masked(const mbt_apply_desc *desc, const mbt_apply_backward_args *args, int image, int k,
+                   int pixel, float *to)
+{
+    const mbt_layout *l = &desc->destination;
+    const size_t at = (size_t)pixel * (size_t)l->block;
+    const float *dz = block_at(l, args->dz, image, k) + at;
+    const float *e = args->e.data != NULL ? block_at(l, args->e, image, k) + at : NULL;
+    const float *z = desc->act == MBT_ACT_RELU6 ? block_at(l, args->z, image, k) + at : NULL;
+    for (int c = 0; c < l->block; c++) {
+        const float d = dz[c] + (e != NULL ? e[c] : 0.0f);
+        to[c] = z == NULL || (z[c] > 0 && z[c] < 6) ? d : 0.0f;
+    }
+}
+
+static void backward_block(const mbt_apply_desc *desc, int n, const mbt_apply_backward_args *args,
+                           int k)
+{
+    const mbt_layout *source = &desc->source;
+    const int lanes = source->block, pixels = source->h * source->w;
+    const mbt_shuffle_block *move = &desc->backward->blocks[k];
+    double total[LANES_MAX] = {0}, products[LANES_MAX] = {0};
+    float s[LANES_MAX] = {0}, q[LANES_MAX] = {0};
+    const float *mean = args->mean + (size_t)k * (size_t)lanes;
+    int pending = 0;
+    for (int i = 0; i < n; i++) {
+        const float *y = block_at(source, args->y, i, k);
+        float *u = block_at(source, args->u, i, k);
+        for (int at = 0; at < pixels; at++) {
+            float got[LANES_MAX] = {0}, from[LANES_MAX];
+            for (int m = 0; m < move->n_from; m++) {
+                masked(desc, args, i, move->from[m], at, from);
+                for (int c = 0; c < lanes; c++) {
+                    got[c] = (move->mask[m] >> c & 1u) != 0 ? from[move->lane[m][c]] : got[c];
+                }
+            }
+            for (int c = 0; c < lanes; c++) {
+                u[at * lanes + c] = got[c];
+                s[c] += got[c];
+                q[c] += got[c] * (y[at * lanes + c] - mean[c]);
+            }
+            if (++pending == FLUSH_PIXELS || (at == pixels - 1 && i == n - 1)) {
+                for (int c = 0; c < lanes; c++) {
+                    total[c] += s[c];
+                    products[c] += q[c];
+                    s[c] = q[c] = 0;
+                }
+                pending = 0;
+            }
+        }
+    }
+    memcpy(args->sum_u + (size_t)k * (size_t)lanes, total, (size_t)lanes * sizeof *total);
+    memcpy(args->sum_uy + (size_t)k * (size_t)lanes, products, (size_t)lanes * sizeof *products);
+}
+
+void mbt_apply_backward_portable(const mbt_apply_desc *desc, int n,
+                                 const mbt_apply_backward_args *args)
+{
+    const mbt_layout *source = &desc->source, *destination = &desc->destination;
+    for (int k = 0; k < block_count(source); k++) {
+        backward_block(desc, n, args, k);
+    }
+    if (args->du.data == NULL) {
+        return;
+    }
+    /* After u: du may stand in e's place. */
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < block_count(destination); k++) {
+            float *du = block_at(destination, args->du, i, k);
+            for (int at = 0; at < destination->h * destination->w; at++) {
+                float v[LANES_MAX];
+                masked(desc, args, i, k, at, v);
+                memcpy(du + (size_t)at * (size_t)destination->block, v,
+                       (size_t)destination->block * sizeof *v);
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+/* The one ordered list of kernels. */
+#include "mbt/kernel.h"
+#include "onednn/conv.h"
+#include "passes.h"
+
+static bool blocks_of_16_apply(mbt_isa isa, const void *desc)
+{
+    const mbt_apply_desc *apply = desc;
+    (void)isa;
+    return apply->source.block == 16 && apply->destination.block == 16;
+}
+
+static bool blocks_of_16(mbt_isa isa, const void *desc)
+{
+    (void)isa;
+    return ((const mbt_layout *)desc)->block == 16;
+}
+
+static const mbt_kernel table[] = {
+    {"onednn", MBT_OP_CONV_FORWARD, MBT_ISA_X86_64, mbt_onednn_conv_supports, {.conv = &mbt_onednn_conv}},
+    {"onednn", MBT_OP_CONV_BACKWARD_DATA, MBT_ISA_X86_64, mbt_onednn_conv_supports, {.conv = &mbt_onednn_conv}},
+    {"onednn", MBT_OP_CONV_BACKWARD_WEIGHTS, MBT_ISA_X86_64, mbt_onednn_conv_supports, {.conv = &mbt_onednn_conv}},
+
+    {"avx512", MBT_OP_STATS, MBT_ISA_AVX512, blocks_of_16, {.stats = mbt_stats_avx512}},
+    {"portable", MBT_OP_STATS, MBT_ISA_X86_64, NULL, {.stats = mbt_stats_portable}},
+    {"avx512", MBT_OP_APPLY, MBT_ISA_AVX512, blocks_of_16_apply, {.apply = mbt_apply_avx512}},
+    {"portable", MBT_OP_APPLY, MBT_ISA_X86_64, NULL, {.apply = mbt_apply_portable}},
+    {"avx512", MBT_OP_APPLY_BACKWARD, MBT_ISA_AVX512, blocks_of_16_apply, {.apply_backward = mbt_apply_backward_avx512}},
+    {"portable", MBT_OP_APPLY_BACKWARD, MBT_ISA_X86_64, NULL, {.apply_backward = mbt_apply_backward_portable}},
+    {"avx512", MBT_OP_NORM_BACKWARD, MBT_ISA_AVX512, blocks_of_16, {.norm_backward = mbt_norm_backward_avx512}},
+    {"portable", MBT_OP_NORM_BACKWARD, MBT_ISA_X86_64, NULL, {.norm_backward = mbt_norm_backward_portable}},
+    {"avx512", MBT_OP_POOL, MBT_ISA_AVX512, blocks_of_16, {.pool = mbt_pool_avx512}},
+    {"portable", MBT_OP_POOL, MBT_ISA_X86_64, NULL, {.pool = mbt_pool_portable}},
+    {"avx512", MBT_OP_POOL_BACKWARD, MBT_ISA_AVX512, blocks_of_16, {.pool_backward = mbt_pool_backward_avx512}},
+    {"portable", MBT_OP_POOL_BACKWARD, MBT_ISA_X86_64, NULL, {.pool_backward = mbt_pool_backward_portable}},
+    {"avx512", MBT_OP_QUANTISE, MBT_ISA_AVX512, NULL, {.quantise = mbt_quantise_avx512}},
+    {"portable", MBT_OP_QUANTISE, MBT_ISA_X86_64, NULL, {.quantise = mbt_quantise_portable}},
+};
+
+const mbt_kernel *mbt_kernel_table(int *n_rows)
+{
+    *n_rows = (int)(sizeof table / sizeof table[0]);
+    return table;
+}
+
+const mbt_kernel *mbt_kernel_find(mbt_op op, mbt_isa isa, const void *desc)
+{
+    int n_rows;
+    const mbt_kernel *row = mbt_kernel_table(&n_rows);
+    for (const mbt_kernel *end = row + n_rows; row < end; row++) {
+        if (row->op == op && row->isa <= isa &&
+            (row->supports == NULL || row->supports(isa, desc))) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+const char *mbt_op_name(mbt_op op)
+{
+    static const char *const names[MBT_OP_COUNT] = {
+        "conv forward", "conv backward data", "conv backward weights", "stats",
+        "apply", "apply backward", "norm backward", "pool",
+        "pool backward", "quantise",
+    };
+    return names[op];
+}
+
+mbt_param_form mbt_conv_form(const mbt_conv_desc *desc)
+{
+    return desc->image ? MBT_FORM_IMAGE : desc->depthwise ? MBT_FORM_DEPTHWISE : MBT_FORM_DENSE;
+}

@@ -1,0 +1,126 @@
+/* Tiles, views and sources, for forward and backward alike. */
+#include <string.h>
+
+#include "exec_tile.h"
+#include "mbt/rng.h"
+
+bool mbt_tile_next(const mbt_segment *s, int n, mbt_tile *tile)
+{
+    tile->first += tile->count;
+    tile->count = tile->first + s->tile <= n ? s->tile : 1;
+    return tile->first < n;
+}
+
+mbt_map mbt_tile_value(const mbt_plan *plan, int index, const mbt_tile *tile)
+{
+    const mbt_value *value = &plan->values[index];
+    const mbt_layout *l = &value->layout;
+    if (value->plain) {
+        const size_t image = (size_t)l->c * (size_t)l->h * (size_t)l->w;
+        return (mbt_map){value->data + (size_t)tile->first * image, 0};
+    }
+    return mbt_map_view(l, value->data, plan->options.group, tile->first);
+}
+
+mbt_map mbt_tile_gradient(const mbt_plan *plan, int index, const mbt_tile *tile)
+{
+    const mbt_value *value = &plan->values[index];
+    return mbt_map_view(&value->layout, value->gradient, plan->options.group, tile->first);
+}
+
+mbt_map mbt_tile_scratch(const mbt_layout *layout, float *scratch, const mbt_tile *tile)
+{
+    return mbt_map_view(layout, scratch, tile->count, 0);
+}
+
+void mbt_dropout_scale(const mbt_segment *s, const mbt_tile *tile, const mbt_exec_dropout *dropout,
+                       mbt_map from, mbt_map to)
+{
+    const size_t channels = (size_t)mbt_layout_section(&s->z);
+    const float keep = (float)(1.0 / (1.0 - s->dropout));
+    for (int i = 0; i < tile->count; i++) {
+        const float *x = from.data + (size_t)i * channels;
+        float *out = to.data + (size_t)i * channels;
+        if (dropout == NULL) {
+            memmove(out, x, channels * sizeof *out);
+            continue;
+        }
+        mbt_rng rng = mbt_rng_at(dropout->seed, MBT_PURPOSE_DROPOUT, dropout->epoch,
+                                 dropout->sample_ids[tile->first + i]);
+        for (size_t c = 0; c < channels; c++) {
+            out[c] = (double)mbt_rng_uniform(&rng) < s->dropout ? 0.0f : x[c] * keep;
+        }
+    }
+}
+
+mbt_map mbt_tile_source(const mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile,
+                        const mbt_exec_dropout *dropout, bool again)
+{
+    const mbt_map from = mbt_tile_value(plan, s->from, tile);
+    if (s->source == MBT_SOURCE_DIRECT) {
+        return from;
+    }
+    const mbt_map z = s->stored >= 0 ? mbt_tile_value(plan, s->stored, tile)
+                                     : mbt_tile_scratch(&s->z, plan->z, tile);
+    if (again && s->stored >= 0) {
+        return z;
+    }
+    if (s->source == MBT_SOURCE_DROPOUT) {
+        mbt_dropout_scale(s, tile, dropout, from, z);
+        return z;
+    }
+    const mbt_norm *norm = s->from_norm >= 0 ? &plan->norms[s->from_norm] : NULL;
+    const mbt_map residual =
+        s->residual >= 0 ? mbt_tile_value(plan, s->residual, tile) : (mbt_map){NULL, 0};
+    s->k_apply->run.apply(&s->apply, tile->count, from, norm != NULL ? norm->a : plan->ones,
+                          norm != NULL ? norm->b : plan->zeros, residual, z);
+    return z;
+}
+
+void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *s, const mbt_conv_pass *pass,
+                   const mbt_tile *tile, mbt_map in, mbt_map out, float *weights)
+{
+    const bool whole = tile->count == s->tile;
+    float *laid_out = whole ? pass->prepared : pass->prepared_single;
+    const mbt_conv_args args = {in, out, laid_out != NULL ? laid_out : weights, plan->scratch};
+    pass->kernel->run.conv->run(whole ? pass->tile : pass->single, &args);
+}
+
+static void prepare_pass(const mbt_plan *plan, const mbt_segment *s, const mbt_conv_pass *pass)
+{
+    if (pass->kernel == NULL) {
+        return;
+    }
+    const mbt_conv_ops *ops = pass->kernel->run.conv;
+    const float *stored = plan->weights + plan->params.slices[s->weight].offset;
+    if (pass->prepared != NULL) {
+        ops->prepare(pass->tile, stored, pass->prepared, plan->scratch);
+    }
+    if (pass->prepared_single != NULL) {
+        ops->prepare(pass->single, stored, pass->prepared_single, plan->scratch);
+    }
+}
+
+void mbt_exec_prepare(mbt_plan *plan)
+{
+    for (int i = 0; i < plan->n_segments; i++) {
+        const mbt_segment *s = &plan->segments[i];
+        prepare_pass(plan, s, &s->forward);
+        prepare_pass(plan, s, &s->backward_data);
+    }
+}
+
+float *mbt_exec_input(mbt_plan *plan)
+{
+    return plan->values[plan->input].data;
+}
+
+const float *mbt_exec_output(const mbt_plan *plan)
+{
+    return plan->values[plan->output].data;
+}
+
+float *mbt_exec_output_gradient(mbt_plan *plan)
+{
+    return plan->values[plan->output].gradient;
+}

@@ -1,0 +1,167 @@
+/* The backward pass: segments in reverse, tile after tile; what the forward pass did not store is
+ * computed again while it is in cache. Equations in kernel.h. */
+#include <math.h>
+#include <string.h>
+
+#include "exec_tile.h"
+
+/* A map larger than this is next read from memory whatever we do: writing it past the cache leaves
+ * the cache to the tile. */
+enum { STREAM_BYTES = 1024 * 1024 };
+
+/* All tiles' sums of u and u*(y-mean) are there: gradients of gamma and beta, the coefficients of
+ * dy, and the statistics that the running ones will move by. */
+static void finish_norm(mbt_plan *plan, const mbt_segment *s, int n, float stats_scale)
+{
+    mbt_norm *norm = &plan->norms[s->norm];
+    const mbt_slice *slices = plan->params.slices;
+    const float *gamma = plan->weights + slices[norm->gamma].offset;
+    float *d_gamma = plan->gradient + slices[norm->gamma].offset;
+    float *d_beta = plan->gradient + slices[norm->beta].offset;
+    float *mean = plan->gradient + slices[norm->mean_slice].offset;
+    float *var = plan->gradient + slices[norm->var_slice].offset;
+    const double count = (double)n * s->conv.out.h * s->conv.out.w;
+    for (size_t c = 0; c < (size_t)mbt_layout_stored(&s->conv.out); c++) {
+        const double rstd = 1.0 / sqrt(norm->group_m2[c] / count + plan->options.bn_eps);
+        const double c1 = gamma[c] * rstd;
+        d_gamma[c] = (float)(norm->sum_uy[c] * rstd);
+        d_beta[c] = (float)norm->sum_u[c];
+        norm->c1[c] = (float)c1;
+        norm->c2[c] = (float)(-c1 * rstd * rstd * norm->sum_uy[c] / count);
+        norm->c3[c] = (float)(-c1 * norm->sum_u[c] / count);
+        mean[c] = (float)(norm->group_mean[c] * stats_scale);
+        var[c] = (float)(norm->group_m2[c] / (count > 1 ? count - 1 : 1) * stats_scale);
+    }
+}
+
+static void add_sums(double *to, const double *from, size_t n, bool first)
+{
+    for (size_t i = 0; i < n; i++) {
+        to[i] = first ? from[i] : to[i] + from[i];
+    }
+}
+
+/* From the gradient of z to that of the value that the source reads. */
+static void source_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile, mbt_map z,
+                            mbt_map dz, const mbt_exec_dropout *dropout)
+{
+    if (s->source == MBT_SOURCE_DIRECT) {
+        return; /* the op wrote into the value's gradient */
+    }
+    if (s->source == MBT_SOURCE_DROPOUT) {
+        mbt_dropout_scale(s, tile, dropout, dz, mbt_tile_gradient(plan, s->from, tile));
+        return;
+    }
+    const mbt_map none = {NULL, 0};
+    mbt_norm *norm = s->from_norm >= 0 ? &plan->norms[s->from_norm] : NULL;
+    const size_t whole = mbt_layout_floats(&s->apply.source, plan->options.group);
+    const mbt_apply_backward_args args = {
+        .dz = dz,
+        .e = s->extra >= 0 ? mbt_tile_gradient(plan, s->extra, tile) : none,
+        .z = z,
+        .y = mbt_tile_value(plan, s->from, tile),
+        .u = mbt_tile_gradient(plan, s->from, tile),
+        .du = s->du ? mbt_tile_gradient(plan, s->residual, tile) : none,
+        .stream = whole * sizeof(float) > STREAM_BYTES,
+        .mean = norm != NULL ? norm->mean : plan->zeros,
+        .sum_u = plan->tile_first,
+        .sum_uy = plan->tile_second,
+    };
+    s->k_apply_backward->run.apply_backward(&s->apply, tile->count, &args);
+    if (norm != NULL) {
+        const size_t channels = (size_t)mbt_layout_stored(&s->apply.source);
+        add_sums(norm->sum_u, plan->tile_first, channels, tile->first == 0);
+        add_sums(norm->sum_uy, plan->tile_second, channels, tile->first == 0);
+    }
+}
+
+/* Backward of a convolution on a tile; returns dz. */
+static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile, mbt_map z)
+{
+    const mbt_slice *slice = &plan->params.slices[s->weight];
+    float *weights = plan->weights + slice->offset;
+    float *gradient = plan->gradient + slice->offset;
+    mbt_map dy = mbt_tile_gradient(plan, s->to, tile);
+    if (s->norm >= 0) {
+        const mbt_norm *norm = &plan->norms[s->norm];
+        const mbt_norm_backward_args args = {
+            .u = dy,
+            .y = mbt_tile_value(plan, s->to, tile),
+            .dy = mbt_tile_scratch(&s->conv.out, plan->dy, tile),
+            .mean = norm->mean,
+            .c1 = norm->c1,
+            .c2 = norm->c2,
+            .c3 = norm->c3,
+        };
+        s->k_norm_backward->run.norm_backward(&s->conv.out, tile->count, &args);
+        dy = args.dy;
+    }
+    /* The first tile writes the gradient, the others add to it in tile order. */
+    float *to = tile->first == 0 ? gradient : plan->tile_weights;
+    mbt_tile_conv(plan, s, &s->backward_weights, tile, z, dy, to);
+    if (tile->first > 0) {
+        for (size_t i = 0; i < slice->stored; i++) {
+            gradient[i] += to[i];
+        }
+    }
+    mbt_map dz = {NULL, 0};
+    if (s->needs_dz) {
+        dz = s->source == MBT_SOURCE_DIRECT ? mbt_tile_gradient(plan, s->from, tile)
+                                            : mbt_tile_scratch(&s->z, plan->dz, tile);
+        mbt_tile_conv(plan, s, &s->backward_data, tile, dz, dy, weights);
+    }
+    return dz;
+}
+
+static void bias_gradient(mbt_plan *plan, const mbt_segment *s, int n)
+{
+    const size_t channels = (size_t)mbt_layout_stored(&s->conv.out);
+    const float *dy = plan->values[s->to].gradient;
+    float *to = plan->gradient + plan->params.slices[s->bias].offset;
+    for (size_t c = 0; c < channels; c++) {
+        double sum = 0;
+        for (int i = 0; i < n; i++) {
+            sum += dy[(size_t)i * channels + c];
+        }
+        to[c] = (float)sum;
+    }
+}
+
+static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n,
+                             const mbt_exec_dropout *dropout)
+{
+    for (mbt_tile tile = {0, 0}; mbt_tile_next(s, n, &tile);) {
+        const mbt_map z = mbt_tile_source(plan, s, &tile, dropout, true);
+        mbt_map dz = {NULL, 0};
+        if (s->op == MBT_SEGMENT_CONV) {
+            dz = conv_backward(plan, s, &tile, z);
+        } else if (s->op == MBT_SEGMENT_POOL) {
+            dz = mbt_tile_scratch(&s->z, plan->dz, &tile);
+            s->k_pool_backward->run.pool_backward(&s->z, tile.count,
+                                                  mbt_tile_gradient(plan, s->to, &tile), dz);
+        } else {
+            dz = mbt_tile_gradient(plan, s->stored, &tile);
+        }
+        if (s->needs_dz) {
+            source_backward(plan, s, &tile, z, dz, dropout);
+        }
+    }
+}
+
+void mbt_exec_backward(mbt_plan *plan, int n, float stats_scale, const mbt_exec_dropout *dropout,
+                       mbt_exec_ready *ready, void *context)
+{
+    for (int i = plan->n_segments - 1; i >= 0; i--) {
+        const mbt_segment *s = &plan->segments[i];
+        if (s->norm >= 0) {
+            finish_norm(plan, s, n, stats_scale);
+        }
+        if (s->bias >= 0) {
+            bias_gradient(plan, s, n);
+        }
+        backward_segment(plan, s, n, dropout);
+        if (ready != NULL && s->grad_count > 0) {
+            ready(context, s->grad_first, s->grad_count);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+/* What forward and backward share: the cut into tiles, views of maps, a segment's source. */
+#ifndef MBT_MODEL_EXEC_TILE_H
+#define MBT_MODEL_EXEC_TILE_H
+
+#include "mbt/exec.h"
+
+/* Images first .. first+count-1 of the group. */
+typedef struct mbt_tile {
+    int first, count;
+} mbt_tile;
+
+/* The next tile after *tile (start with {0, 0}): whole tiles, then the rest one by one. */
+bool mbt_tile_next(const mbt_segment *segment, int n, mbt_tile *tile);
+
+/* A stored value, or its gradient, at the tile. */
+mbt_map mbt_tile_value(const mbt_plan *plan, int value, const mbt_tile *tile);
+mbt_map mbt_tile_gradient(const mbt_plan *plan, int value, const mbt_tile *tile);
+/* A scratch map of the segment's z or output for this tile. */
+mbt_map mbt_tile_scratch(const mbt_layout *layout, float *scratch, const mbt_tile *tile);
+
+/* z of the segment for the tile: computed, or where it is stored. `again`: for the backward pass,
+ * when a stored z is there already. */
+mbt_map mbt_tile_source(const mbt_plan *plan, const mbt_segment *segment, const mbt_tile *tile,
+                        const mbt_exec_dropout *dropout, bool again);
+
+/* Runs a convolution pass on the tile. */
+void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *segment, const mbt_conv_pass *pass,
+                   const mbt_tile *tile, mbt_map in, mbt_map out, float *weights);
+
+/* map *= mask of dropout, scaled by 1/(1-p); the same mask for the same sample and channel. */
+void mbt_dropout_scale(const mbt_segment *segment, const mbt_tile *tile,
+                       const mbt_exec_dropout *dropout, mbt_map from, mbt_map to);
+
+#endif

@@ -1,0 +1,18 @@
+/* The steps of making a plan, each in its own file: segments from the graph, kernels and tiles for
+ * the segments, memory for all of it. */
+#ifndef MBT_MODEL_PLAN_BUILD_H
+#define MBT_MODEL_PLAN_BUILD_H
+
+#include "mbt/plan.h"
+
+/* Fills segments, values, norms and params. plan->options must be set. */
+mbt_status mbt_plan_make_segments(mbt_plan *plan, const mbt_graph *graph, mbt_error *err);
+
+/* Chooses kernels and tiles and makes the convolutions' instances. */
+mbt_status mbt_plan_choose_kernels(mbt_plan *plan, mbt_error *err);
+void mbt_plan_release_kernels(mbt_plan *plan);
+
+/* Maps the arena and hands out every pointer of the plan. */
+mbt_status mbt_plan_lay_memory(mbt_plan *plan, mbt_error *err);
+
+#endif

@@ -1,0 +1,112 @@
+/* Tiles and kernels for every segment. A pure function of layer, group size and kernel set. */
+#include <stdlib.h>
+
+#include "plan_build.h"
+
+/* What a tile's maps may take together, so that they stay in a core's second-level cache. */
+enum { TILE_BYTES = 512 * 1024 };
+
+static int choose_tile(const mbt_plan *plan, const mbt_segment *s)
+{
+    const int group = plan->options.group;
+    if (plan->options.tile > 0) {
+        return plan->options.tile < group ? plan->options.tile : group;
+    }
+    size_t floats = mbt_layout_floats(&s->z, 1);
+    if (s->op == MBT_SEGMENT_CONV) {
+        floats += mbt_layout_floats(&s->conv.out, 1);
+    }
+    const size_t fits = TILE_BYTES / (floats * sizeof(float));
+    int tile = fits < 1 ? 1 : fits > (size_t)group ? group : (int)fits;
+    while (group % tile != 0) {
+        tile--;
+    }
+    return tile;
+}
+
+static mbt_status need(mbt_op op, mbt_isa isa, const void *desc, const char *segment,
+                       const mbt_kernel **kernel, mbt_error *err)
+{
+    *kernel = mbt_kernel_find(op, isa, desc);
+    return *kernel != NULL ? MBT_OK
+                           : mbt_fail(err, MBT_FAILURE, "plan: no kernel for %s of %s on %s",
+                                      mbt_op_name(op), segment, mbt_isa_name(isa));
+}
+
+static mbt_status make_pass(const mbt_plan *plan, const mbt_segment *s, mbt_op op,
+                            mbt_conv_pass *pass, mbt_error *err)
+{
+    mbt_status status = need(op, plan->options.isa, &s->conv, s->name, &pass->kernel, err);
+    if (status == MBT_OK) {
+        status = pass->kernel->run.conv->create(&s->conv, op, s->tile, &pass->tile, err);
+    }
+    if (status == MBT_OK && s->tile > 1) {
+        status = pass->kernel->run.conv->create(&s->conv, op, 1, &pass->single, err);
+    }
+    return status == MBT_OK ? status : mbt_error_prefix(err, "plan: %s", s->name);
+}
+
+static mbt_status choose(mbt_plan *plan, mbt_segment *s, mbt_error *err)
+{
+    const mbt_isa isa = plan->options.isa;
+    const bool training = plan->options.training;
+    mbt_status status = MBT_OK;
+    s->tile = choose_tile(plan, s);
+    if (s->source == MBT_SOURCE_APPLY) {
+        s->apply.forward = &s->shuffle_forward;
+        s->apply.backward = &s->shuffle_backward;
+        status = need(MBT_OP_APPLY, isa, &s->apply, s->name, &s->k_apply, err);
+        if (status == MBT_OK && training) {
+            status = need(MBT_OP_APPLY_BACKWARD, isa, &s->apply, s->name, &s->k_apply_backward, err);
+        }
+    }
+    if (status == MBT_OK && s->op == MBT_SEGMENT_POOL) {
+        status = need(MBT_OP_POOL, isa, &s->z, s->name, &s->k_pool, err);
+        if (status == MBT_OK && training) {
+            status = need(MBT_OP_POOL_BACKWARD, isa, &s->z, s->name, &s->k_pool_backward, err);
+        }
+    }
+    if (status == MBT_OK && s->op == MBT_SEGMENT_CONV) {
+        status = make_pass(plan, s, MBT_OP_CONV_FORWARD, &s->forward, err);
+        if (status == MBT_OK && training) {
+            status = make_pass(plan, s, MBT_OP_CONV_BACKWARD_WEIGHTS, &s->backward_weights, err);
+        }
+        if (status == MBT_OK && training && s->needs_dz) {
+            status = make_pass(plan, s, MBT_OP_CONV_BACKWARD_DATA, &s->backward_data, err);
+        }
+    }
+    if (status == MBT_OK && s->norm >= 0 && training) {
+        status = need(MBT_OP_STATS, isa, &s->conv.out, s->name, &s->k_stats, err);
+        if (status == MBT_OK) {
+            status = need(MBT_OP_NORM_BACKWARD, isa, &s->conv.out, s->name, &s->k_norm_backward, err);
+        }
+    }
+    return status;
+}
+
+mbt_status mbt_plan_choose_kernels(mbt_plan *plan, mbt_error *err)
+{
+    mbt_status status =
+        need(MBT_OP_QUANTISE, plan->options.isa, NULL, "the reduction", &plan->k_quantise, err);
+    for (int i = 0; i < plan->n_segments && status == MBT_OK; i++) {
+        status = choose(plan, &plan->segments[i], err);
+    }
+    return status;
+}
+
+static void release_pass(mbt_conv_pass *pass)
+{
+    if (pass->kernel != NULL) {
+        pass->kernel->run.conv->destroy(pass->tile);
+        pass->kernel->run.conv->destroy(pass->single);
+    }
+}
+
+void mbt_plan_release_kernels(mbt_plan *plan)
+{
+    for (int i = 0; i < plan->n_segments; i++) {
+        release_pass(&plan->segments[i].forward);
+        release_pass(&plan->segments[i].backward_data);
+        release_pass(&plan->segments[i].backward_weights);
+    }
+}

@@ -1,0 +1,85 @@
+/* The stop flag: what a signal handler may do, and no more. */
+#include "mbt/stop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "mbt/timer.h"
+
+/* The program's one mutable global: a signal handler has no other way to be heard. */
+static struct {
+    volatile sig_atomic_t signal; /* the first that came, 0 for none */
+    volatile sig_atomic_t urgent; /* an INT or TERM came */
+    bool limited;
+    bool late;         /* the limit was seen to be reached */
+    double deadline_s; /* on mbt_timer_clock */
+} stop;
+
+/* Number and name as literals, so that the reason needs no buffer. */
+#define QUOTE(text) #text
+#define REASON(number, name) "signal " QUOTE(number) " (" name ")"
+
+static const struct {
+    int number;
+    const char *reason;
+} signals[] = {
+    {SIGINT, REASON(SIGINT, "Interrupt")},
+    {SIGTERM, REASON(SIGTERM, "Terminated")},
+    {SIGUSR1, REASON(SIGUSR1, "User defined signal 1")},
+    {SIGUSR2, REASON(SIGUSR2, "User defined signal 2")},
+};
+enum { N_SIGNALS = sizeof signals / sizeof signals[0] };
+
+static void on_signal(int number)
+{
+    if (number == SIGINT || number == SIGTERM) {
+        if (stop.urgent) {
+            /* Blocked while this handler runs, so it takes effect on return. */
+            (void)signal(number, SIG_DFL);
+            (void)raise(number);
+            return;
+        }
+        stop.urgent = 1;
+    }
+    if (!stop.signal) {
+        stop.signal = number;
+    }
+}
+
+mbt_status mbt_stop_install(double max_hours, mbt_error *err)
+{
+    stop.limited = max_hours > 0;
+    stop.late = false;
+    stop.deadline_s = mbt_timer_clock() + 3600.0 * max_hours;
+    /* Restarted calls: files in the middle of being written must not see EINTR. */
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    (void)sigemptyset(&action.sa_mask);
+    for (int i = 0; i < N_SIGNALS; i++) {
+        if (sigaction(signals[i].number, &action, NULL) != 0) {
+            return mbt_fail(err, MBT_FAILURE, "signal %d: sigaction: %s", signals[i].number,
+                            strerror(errno));
+        }
+    }
+    return MBT_OK;
+}
+
+bool mbt_stop_wanted(double reserve_s)
+{
+    if (stop.limited && mbt_timer_clock() >= stop.deadline_s - reserve_s) {
+        stop.late = true;
+    }
+    return stop.signal != 0 || stop.late;
+}
+
+const char *mbt_stop_reason(void)
+{
+    int number = stop.signal;
+    for (int i = 0; i < N_SIGNALS; i++) {
+        if (signals[i].number == number) {
+            return signals[i].reason;
+        }
+    }
+    return stop.late ? "time limit" : "";
+}

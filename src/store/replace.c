@@ -1,0 +1,163 @@
+/* A file on disk replaced in one step: temporary name, write, fsync, read back, open, rename, fsync
+ * of the folder. Whatever fails, the target is what it was and the temporary file is gone. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+enum { PIECE = 1 << 20, NAME_TRIES = 100 };
+
+static mbt_status fail_at(const char *path, const char *step, mbt_error *err)
+{
+    int code = errno; /* before anything else can change it */
+    return mbt_fail(err, MBT_FAILURE, "%s: %s: %s", path, step, strerror(code));
+}
+
+/* Creates "<folder>/.<name>.tmp-<pid>-<k>", the first k that is free. */
+static int open_temporary(const char *path, char temporary[MBT_PATH_BYTES], mbt_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    int folder = slash != NULL ? (int)(slash + 1 - path) : 0;
+    int fd = -1;
+    for (int k = 0; fd < 0 && k < NAME_TRIES; k++) {
+        if (mbt_text_format(temporary, MBT_PATH_BYTES, err, path, "%.*s.%s.tmp-%ld-%d", folder,
+                            path, path + folder, (long)getpid(), k) != MBT_OK)
+            return -1;
+        fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST)
+            break;
+    }
+    if (fd < 0)
+        (void)fail_at(path, "cannot create a temporary file beside it", err);
+    return fd;
+}
+
+static mbt_status write_all(int fd, const char *path, const void *data, size_t bytes,
+                            mbt_error *err)
+{
+    const char *next = data;
+    while (bytes > 0) {
+        ssize_t n = write(fd, next, bytes < PIECE ? bytes : PIECE);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_at(path, "cannot write", err);
+        next += n;
+        bytes -= (size_t)n;
+    }
+    return MBT_OK;
+}
+
+/* Compares what the file system gives back: the block byte by byte, the rest by its digest. */
+static mbt_status read_back(int fd, const char *path, const char *block, size_t bytes,
+                            const char *digest, mbt_error *err)
+{
+    mbt_digest *sum = NULL;
+    char *piece = NULL;
+    char got[MBT_DIGEST_TEXT];
+    size_t done = 0;
+    mbt_status status = mbt_digest_create(&sum, err);
+    if (status != MBT_OK)
+        goto done;
+    piece = malloc(PIECE);
+    if (piece == NULL) {
+        status = mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
+        goto done;
+    }
+    /* the pages are clean after fsync: drop them, so that the reading is of the disk */
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    if (pread(fd, piece, MBT_USER_BLOCK_BYTES, 0) != MBT_USER_BLOCK_BYTES ||
+        memcmp(piece, block, MBT_USER_BLOCK_BYTES) != 0) {
+        status = mbt_fail(err, MBT_FAILURE, "%s: read back other bytes than were written", path);
+        goto done;
+    }
+    for (;;) {
+        ssize_t n = pread(fd, piece, PIECE, (off_t)(MBT_USER_BLOCK_BYTES + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            status = fail_at(path, "cannot read back", err);
+            goto done;
+        }
+        if (n == 0)
+            break;
+        mbt_digest_add(sum, piece, (size_t)n);
+        done += (size_t)n;
+    }
+    mbt_digest_text(sum, got);
+    if (done != bytes || strcmp(got, digest) != 0)
+        status = mbt_fail(err, MBT_FAILURE,
+                          "%s: read back %zu bytes with digest %s, wrote %zu with digest %s", path,
+                          done, got, bytes, digest);
+done:
+    free(piece);
+    mbt_digest_destroy(sum);
+    return status;
+}
+
+/* The right bytes could still be no HDF5 file, should the library have made a wrong image. */
+static mbt_status open_again(const char *temporary, const char *path, mbt_error *err)
+{
+    mbt_store *store = NULL;
+    if (mbt_store_open_large(temporary, false, &store, err) != MBT_OK) {
+        (void)mbt_error_prefix(err, "%s: what was written does not open again", path);
+        return MBT_FAILURE;
+    }
+    mbt_store_close(store);
+    return MBT_OK;
+}
+
+static mbt_status sync_folder(const char *path, mbt_error *err)
+{
+    char folder[MBT_PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+    int fd = -1;
+    mbt_status status = MBT_OK;
+    if (slash == NULL)
+        status = mbt_text_format(folder, sizeof folder, err, path, ".");
+    else
+        status = mbt_text_format(folder, sizeof folder, err, path, "%.*s", (int)(slash + 1 - path),
+                                 path);
+    if (status != MBT_OK)
+        return status;
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_at(folder, "cannot open the folder to flush it", err);
+    /* some file systems know no fsync of folders and say EINVAL */
+    if (fsync(fd) != 0 && errno != EINVAL)
+        status = fail_at(folder, "cannot flush the folder", err);
+    (void)close(fd);
+    return status;
+}
+
+mbt_status store_replace(const char *path, const char block[MBT_USER_BLOCK_BYTES],
+                         const void *image, size_t bytes, const char *digest, mbt_error *err)
+{
+    char temporary[MBT_PATH_BYTES];
+    int fd = open_temporary(path, temporary, err);
+    if (fd < 0)
+        return MBT_FAILURE;
+    mbt_status status = write_all(fd, path, block, MBT_USER_BLOCK_BYTES, err);
+    if (status == MBT_OK)
+        status = write_all(fd, path, image, bytes, err);
+    if (status == MBT_OK && fsync(fd) != 0)
+        status = fail_at(path, "cannot flush", err);
+    if (status == MBT_OK)
+        status = read_back(fd, path, block, bytes, digest, err);
+    if (status == MBT_OK)
+        status = open_again(temporary, path, err);
+    if (close(fd) != 0 && status == MBT_OK)
+        status = fail_at(path, "cannot close", err);
+    if (status == MBT_OK && rename(temporary, path) != 0)
+        status = fail_at(path, "cannot rename the temporary file to it", err);
+    if (status != MBT_OK) {
+        (void)unlink(temporary);
+        return status;
+    }
+    return sync_folder(path, err);
+}

@@ -1,0 +1,326 @@
+/* Reading a checkpoint without knowing the network: what tensors it has, what it says of itself,
+ * and whether its content has the state digest that it names.
+ *
+ * The store has checked the file's own digest by then. Everything here that sizes memory is bounded
+ * by the size of the file: what is stored plain cannot be larger. */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "checkpoint_format.h"
+#include "mbt/text.h"
+
+char *ckpt_shape_text(const mbt_store_shape *shape, char *out)
+{
+    size_t at = 0;
+    out[0] = '\0';
+    for (int i = 0; i < shape->rank && i < CKPT_RANK_MAX; i++)
+        at += (size_t)snprintf(out + at, CKPT_SHAPE_TEXT - at, "[%" PRIu64 "]", shape->dims[i]);
+    return out;
+}
+
+/* The part of a data set's path behind "<group>/". */
+static const char *name_in(const char *path, const char *group)
+{
+    return path + strlen(group) + 1;
+}
+
+/* Elements of a tensor's shape, with everything about it checked. */
+static mbt_status count_elements(const ckpt_file *file, const char *path,
+                                 const mbt_store_shape *shape, size_t *count, mbt_error *err)
+{
+    if (shape->type != MBT_STORE_F32 || shape->rank < 1 || shape->rank > CKPT_RANK_MAX)
+        return mbt_fail(err, MBT_DATA, "%s: %s: got %s of rank %d, wanted float32 of rank 1 to %d",
+                        file->path, path, shape->type == MBT_STORE_F32 ? "float32" : "another type",
+                        shape->rank, CKPT_RANK_MAX);
+    size_t room = (file->bytes - file->tensor_bytes) / sizeof(float);
+    *count = 1;
+    for (int i = 0; i < shape->rank; i++) {
+        char text[CKPT_SHAPE_TEXT];
+        if (shape->dims[i] == 0 || shape->dims[i] > room / *count)
+            return mbt_fail(err, MBT_DATA, "%s: %s: shape %s does not fit into a file of %zu bytes",
+                            file->path, path, ckpt_shape_text(shape, text), file->bytes);
+        *count *= (size_t)shape->dims[i];
+    }
+    return MBT_OK;
+}
+
+static mbt_status add_tensor(void *context, const char *path, const mbt_store_shape *shape,
+                             mbt_error *err)
+{
+    ckpt_file *file = context;
+    ckpt_tensor tensor = {.shape = *shape};
+    const char *name = name_in(path, CKPT_MODEL);
+    if (strlen(name) >= sizeof tensor.name)
+        return mbt_fail(err, MBT_DATA, "%s: %.80s...: name longer than %zu bytes", file->path, path,
+                        sizeof tensor.name - 1);
+    memcpy(tensor.name, name, strlen(name) + 1);
+    mbt_status status = count_elements(file, path, shape, &tensor.count, err);
+    if (status)
+        return status;
+    if (file->n_tensors == CKPT_TENSORS_MAX)
+        return mbt_fail(err, MBT_DATA, "%s: has more than %d tensors", file->path,
+                        CKPT_TENSORS_MAX);
+    if (file->n_tensors == file->capacity) {
+        int capacity = file->capacity ? 2 * file->capacity : 256;
+        ckpt_tensor *tensors = realloc(file->tensors, (size_t)capacity * sizeof *tensors);
+        if (!tensors)
+            return mbt_fail(err, MBT_FAILURE, "%s: out of memory", file->path);
+        file->tensors = tensors;
+        file->capacity = capacity;
+    }
+    file->tensors[file->n_tensors++] = tensor;
+    file->tensor_bytes += tensor.count * sizeof(float);
+    if (tensor.count > file->largest)
+        file->largest = tensor.count;
+    return MBT_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const ckpt_tensor *left = a, *right = b;
+    return strcmp(left->name, right->name);
+}
+
+static mbt_status add_momentum(void *context, const char *path, const mbt_store_shape *shape,
+                               mbt_error *err)
+{
+    ckpt_file *file = context;
+    ckpt_tensor key = {0}, *tensor = NULL;
+    const char *name = name_in(path, CKPT_MOMENTUM);
+    size_t count = 0;
+    if (strlen(name) < sizeof key.name) {
+        memcpy(key.name, name, strlen(name) + 1);
+        tensor =
+            bsearch(&key, file->tensors, (size_t)file->n_tensors, sizeof *file->tensors, by_name);
+    }
+    if (!tensor)
+        return mbt_fail(err, MBT_DATA,
+                        "%s: %.120s: momentum of a tensor that " CKPT_MODEL " does not have",
+                        file->path, path);
+    mbt_status status = count_elements(file, path, shape, &count, err);
+    if (status)
+        return status;
+    if (shape->rank != tensor->shape.rank ||
+        memcmp(shape->dims, tensor->shape.dims, (size_t)shape->rank * sizeof shape->dims[0]) != 0) {
+        char got[CKPT_SHAPE_TEXT], wanted[CKPT_SHAPE_TEXT];
+        return mbt_fail(err, MBT_DATA, "%s: %s: got %s, wanted %s as in " CKPT_MODEL, file->path,
+                        path, ckpt_shape_text(shape, got), ckpt_shape_text(&tensor->shape, wanted));
+    }
+    tensor->trained = true;
+    file->tensor_bytes += count * sizeof(float);
+    return MBT_OK;
+}
+
+static mbt_status list_tensors(ckpt_file *file, mbt_error *err)
+{
+    mbt_status status = mbt_store_walk(file->store, CKPT_MODEL, add_tensor, file, err);
+    if (status)
+        return status;
+    if (file->n_tensors)
+        qsort(file->tensors, (size_t)file->n_tensors, sizeof *file->tensors, by_name);
+    return mbt_store_walk(file->store, CKPT_MOMENTUM, add_momentum, file, err);
+}
+
+static mbt_status check_format(const ckpt_file *file, mbt_error *err)
+{
+    char format[64];
+    int64_t schema = 0;
+    mbt_error ignored;
+    if (mbt_store_get_text(file->store, "/", "format", format, sizeof format, &ignored) ||
+        strcmp(format, CKPT_FORMAT) != 0)
+        return mbt_fail(err, MBT_DATA, "%s: is an HDF5 file, but no " CKPT_FORMAT, file->path);
+    mbt_status status = mbt_store_get_i64(file->store, "/", "schema", &schema, err);
+    if (!status && schema != MBT_CHECKPOINT_SCHEMA)
+        status = mbt_fail(err, MBT_DATA, "%s: schema: got %" PRId64 ", wanted %d", file->path,
+                          schema, MBT_CHECKPOINT_SCHEMA);
+    return status;
+}
+
+mbt_status ckpt_file_open(ckpt_file *file, const char *path, mbt_error *err)
+{
+    struct stat info;
+    mbt_status status = mbt_text_format(file->path, sizeof file->path, err, "path", "%s", path);
+    if (status)
+        return status;
+    status = mbt_store_open(path, CKPT_FILE_BYTES_MAX, &file->store, err);
+    if (status)
+        return status;
+    if (stat(path, &info) != 0)
+        status = mbt_fail(err, MBT_FAILURE, "%s: stat: %s", path, strerror(errno));
+    else
+        file->bytes = (size_t)info.st_size;
+    if (!status)
+        status = check_format(file, err);
+    if (!status)
+        status = list_tensors(file, err);
+    if (status)
+        ckpt_file_close(file);
+    return status;
+}
+
+void ckpt_file_close(ckpt_file *file)
+{
+    mbt_store_close(file->store);
+    free(file->tensors);
+    *file = (ckpt_file){0};
+}
+
+mbt_status ckpt_file_values(const ckpt_file *file, const char *group, const ckpt_tensor *tensor,
+                            float *values, mbt_error *err)
+{
+    char path[CKPT_PATH_IN_FILE];
+    mbt_status status = mbt_text_format(path, sizeof path, err, "path in a checkpoint", "%s/%s",
+                                        group, tensor->name);
+    return status ? status : mbt_store_read(file->store, path, &tensor->shape, values, err);
+}
+
+mbt_status ckpt_file_progress(const ckpt_file *file, mbt_progress_state *progress, mbt_error *err)
+{
+    mbt_status status = MBT_OK;
+    for (int i = 0; !status && i < CKPT_COUNTERS; i++)
+        status = mbt_store_get_i64(file->store, "/", ckpt_counters[i].name,
+                                   ckpt_counter_of(progress, i), err);
+    if (!status)
+        status = mbt_store_get_f64(file->store, "/", "epoch_s", &progress->epoch_s, err);
+    if (!status)
+        status = mbt_store_get_f64(file->store, "/", "best_top1", &progress->best_top1, err);
+    if (status)
+        return status;
+    if (progress->epoch < 0 || progress->step_in_epoch < 0 ||
+        progress->step_in_epoch > progress->step || progress->epoch_counts.samples < 0)
+        return mbt_fail(err, MBT_DATA,
+                        "%s: counters: got step %" PRId64 ", epoch %" PRId64
+                        ", step in epoch %" PRId64 ", samples %" PRId64
+                        ", wanted none below 0 and no more steps in the epoch than in all",
+                        file->path, progress->step, progress->epoch, progress->step_in_epoch,
+                        progress->epoch_counts.samples);
+    return MBT_OK;
+}
+
+/* The state digest of what the file holds. */
+static mbt_status digest_content(const ckpt_file *file, const mbt_progress_state *progress,
+                                 const mbt_metrics *metrics, char out[MBT_DIGEST_TEXT],
+                                 mbt_error *err)
+{
+    mbt_digest *digest = NULL;
+    size_t largest = file->largest ? file->largest : 1;
+    float *values = malloc(2 * largest * sizeof *values);
+    mbt_status status = MBT_OK;
+    if (!values) {
+        status = mbt_fail(err, MBT_FAILURE, "%s: out of memory", file->path);
+        goto done;
+    }
+    status = mbt_digest_create(&digest, err);
+    for (int i = 0; !status && i < file->n_tensors; i++) {
+        const ckpt_tensor *tensor = &file->tensors[i];
+        float *momentum = tensor->trained ? values + largest : NULL;
+        status = ckpt_file_values(file, CKPT_MODEL, tensor, values, err);
+        if (!status && momentum)
+            status = ckpt_file_values(file, CKPT_MOMENTUM, tensor, momentum, err);
+        if (!status)
+            ckpt_digest_tensor(digest, tensor->name, &tensor->shape, tensor->count, values,
+                               momentum);
+    }
+    if (status)
+        goto done;
+    ckpt_digest_rest(digest, progress, metrics);
+    mbt_digest_text(digest, out);
+done:
+    mbt_digest_destroy(digest);
+    free(values);
+    return status;
+}
+
+mbt_status ckpt_file_verify(const ckpt_file *file, mbt_progress_state *progress,
+                            mbt_metrics *metrics, char digest[MBT_DIGEST_TEXT], mbt_error *err)
+{
+    char wanted[MBT_DIGEST_TEXT], got[MBT_DIGEST_TEXT];
+    mbt_status status =
+        mbt_store_get_text(file->store, "/", "state_digest", wanted, sizeof wanted, err);
+    if (!status)
+        status = ckpt_file_progress(file, progress, err);
+    if (!status)
+        status = mbt_metrics_load(metrics, file->store, CKPT_METRICS, err);
+    if (!status)
+        status = digest_content(file, progress, metrics, got, err);
+    if (status)
+        return status;
+    if (strcmp(got, wanted) != 0)
+        return mbt_fail(err, MBT_DATA, "%s: state digest: got %s from its content, wanted %s",
+                        file->path, got, wanted);
+    if (digest)
+        memcpy(digest, got, sizeof got);
+    return MBT_OK;
+}
+
+mbt_status mbt_checkpoint_verify(const char *path, char digest[MBT_DIGEST_TEXT], mbt_error *err)
+{
+    ckpt_file file = {0};
+    mbt_progress_state progress = {0};
+    mbt_metrics metrics = {0};
+    mbt_status status = ckpt_file_open(&file, path, err);
+    if (!status)
+        status = ckpt_file_verify(&file, &progress, &metrics, digest, err);
+    mbt_metrics_clear(&metrics);
+    ckpt_file_close(&file);
+    return status;
+}
+
+static mbt_status read_texts(const ckpt_file *file, mbt_checkpoint_info *info, mbt_error *err)
+{
+    const struct {
+        const char *name;
+        char *out;
+        size_t bytes;
+    } texts[] = {
+        {"network", info->network, sizeof info->network},
+        {"state_digest", info->state_digest, sizeof info->state_digest},
+        {"data_digest", info->data_digest, sizeof info->data_digest},
+        {"plan_digest", info->plan_digest, sizeof info->plan_digest},
+    };
+    mbt_status status = MBT_OK;
+    for (size_t i = 0; !status && i < sizeof texts / sizeof texts[0]; i++)
+        status =
+            mbt_store_get_text(file->store, "/", texts[i].name, texts[i].out, texts[i].bytes, err);
+    if (!status)
+        status = mbt_store_get_long_text(file->store, "/", "config", CKPT_TEXT_BYTES_MAX,
+                                         &info->config, err);
+    if (!status)
+        status = mbt_store_get_long_text(file->store, "/", "provenance", CKPT_TEXT_BYTES_MAX,
+                                         &info->provenance, err);
+    return status;
+}
+
+mbt_status mbt_checkpoint_read_info(const char *path, mbt_checkpoint_info *info, mbt_error *err)
+{
+    ckpt_file file = {0};
+    *info = (mbt_checkpoint_info){0};
+    mbt_status status = ckpt_file_open(&file, path, err);
+    if (!status)
+        status = ckpt_file_progress(&file, &info->progress, err);
+    if (!status)
+        status = read_texts(&file, info, err);
+    if (!status)
+        status = mbt_metrics_load(&info->metrics, file.store, CKPT_METRICS, err);
+    info->bytes = file.bytes;
+    info->n_tensors = file.n_tensors;
+    for (int i = 0; i < file.n_tensors; i++)
+        info->n_elements += (int64_t)file.tensors[i].count;
+    ckpt_file_close(&file);
+    if (status)
+        mbt_checkpoint_info_clear(info);
+    return status;
+}
+
+void mbt_checkpoint_info_clear(mbt_checkpoint_info *info)
+{
+    free(info->config);
+    free(info->provenance);
+    mbt_metrics_clear(&info->metrics);
+    *info = (mbt_checkpoint_info){0};
+}

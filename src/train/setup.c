@@ -1,0 +1,130 @@
+/* Opening what a configuration names, the same on every rank. */
+#include "mbt/setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mbt/arch.h"
+
+static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool training, mbt_error *err)
+{
+    const mbt_arch_request request = {
+        .name = s->config.network.name,
+        .depth = s->config.network.depth,
+        .downsampling = (int)s->config.network.downsampling,
+        .width = s->config.network.width,
+        .dropout = s->config.network.dropout,
+        .c = shape->c,
+        .h = shape->h,
+        .w = shape->w,
+        .n_classes = shape->n_classes,
+    };
+    mbt_status status = mbt_arch_build(&request, &s->graph, err);
+    if (status != MBT_OK) {
+        return status;
+    }
+    int64_t isa = mbt_cpu_isa();
+    if (strcmp(s->config.plan.kernels, "x86-64") == 0) {
+        isa = MBT_ISA_X86_64;
+    } else if (strcmp(s->config.plan.kernels, "avx2") == 0 && isa > MBT_ISA_AVX2) {
+        isa = MBT_ISA_AVX2;
+    } else if (strcmp(s->config.plan.kernels, "avx512") == 0 && isa < MBT_ISA_AVX512) {
+        return mbt_fail(err, MBT_CONFIG, "plan.kernels: got \"avx512\", this processor has %s",
+                        mbt_isa_name(mbt_cpu_isa()));
+    }
+    mbt_comm_min(s->comm, MBT_COMM_I64, &isa, 1);
+    const mbt_plan_options options = {
+        .group = s->group,
+        .tile = (int)s->config.plan.tile,
+        .isa = (mbt_isa)isa,
+        .training = training,
+        .bn_eps = s->config.train.bn_eps,
+    };
+    return mbt_plan_create(&s->graph, &options, &s->plan, err);
+}
+
+/* Two machines may choose differently (another oneDNN): then bits, and the digest, differ. */
+static mbt_status agree_on_plan(const mbt_setup *s, mbt_error *err)
+{
+    char first[MBT_PLAN_DIGEST_BYTES];
+    memcpy(first, s->plan->digest, sizeof first);
+    mbt_comm_broadcast(s->comm, first, sizeof first);
+    return strcmp(first, s->plan->digest) == 0
+               ? MBT_OK
+               : mbt_fail(err, MBT_FAILURE,
+                          "plan on %s: digest %s, rank 0 has %s: the ranks run different libraries or "
+                          "processors",
+                          mbt_comm_host(s->comm), s->plan->digest, first);
+}
+
+static mbt_status make_split(mbt_setup *s, mbt_error *err)
+{
+    const mbt_config *config = &s->config;
+    const int64_t limit = config->data.train_limit;
+    int64_t n = s->dataset.train.n;
+    n = limit > 0 && limit < n ? limit : n;
+    s->n_valid = config->data.validation;
+    s->n_train = n - s->n_valid;
+    if (s->n_train < 1) {
+        return mbt_fail(err, MBT_CONFIG, "data.validation: got %lld, the training split has %lld samples",
+                        (long long)s->n_valid, (long long)n);
+    }
+    s->train_ids = malloc((size_t)s->n_train * sizeof *s->train_ids);
+    s->valid_ids = malloc((size_t)(s->n_valid + 1) * sizeof *s->valid_ids);
+    if (s->train_ids == NULL || s->valid_ids == NULL) {
+        return mbt_fail(err, MBT_FAILURE, "sample ids: out of memory");
+    }
+    mbt_sampler_split((uint64_t)config->train.seed, (uint32_t)n, (uint32_t)s->n_valid, s->train_ids,
+                      s->valid_ids);
+    mbt_augment_init(&s->augment, config, &s->dataset);
+    mbt_augment_init_plain(&s->plain, &s->dataset);
+    return mbt_sampler_create(s->train_ids, s->n_train, (int)config->train.batch, s->group,
+                              (uint64_t)config->train.seed, &s->sampler, err);
+}
+
+mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *config,
+                            const mbt_shape *shape, bool training, mbt_setup *setup, mbt_error *err)
+{
+    setup->comm = comm;
+    setup->log = log;
+    setup->config = *config;
+    setup->group = (int)config->train.bn_group;
+    mbt_shape of_data;
+    mbt_status status = MBT_OK;
+    if (shape == NULL) {
+        status = mbt_dataset_open(comm, config->data.path, &setup->dataset, err);
+        if (status == MBT_OK) {
+            const mbt_dataset *d = &setup->dataset;
+            of_data = (mbt_shape){d->channels, d->height, d->width, d->n_classes};
+            status = mbt_comm_agree(comm, make_split(setup, err), err);
+        }
+        shape = &of_data;
+    }
+    if (status == MBT_OK) {
+        status = mbt_comm_agree(comm, make_network(setup, shape, training, err), err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_comm_agree(comm, agree_on_plan(setup, err), err);
+    }
+    const int k = (int)((config->train.batch + config->train.bn_group - 1) / config->train.bn_group);
+    if (status == MBT_OK && training && k < mbt_comm_size(comm)) {
+        mbt_log_root(log, MBT_LOG_WARN,
+                     "a batch of %d has %d groups of %d: only %d of %d ranks have work; start %d ranks or "
+                     "make train.bn_group smaller",
+                     (int)config->train.batch, k, setup->group, k, mbt_comm_size(comm), k);
+    }
+    return status;
+}
+
+void mbt_setup_clear(mbt_setup *setup)
+{
+    mbt_sampler_destroy(setup->sampler);
+    free(setup->train_ids);
+    free(setup->valid_ids);
+    mbt_plan_destroy(setup->plan);
+    mbt_graph_clear(&setup->graph);
+    if (setup->comm != NULL) {
+        mbt_dataset_close(setup->comm, &setup->dataset);
+    }
+    *setup = (mbt_setup){0};
+}

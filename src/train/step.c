@@ -1,0 +1,98 @@
+/* One training step: groups forward and backward, sums, update. */
+#include <stdlib.h>
+
+#include "mbt/exec.h"
+#include "mbt/loss.h"
+#include "mbt/optim.h"
+#include "mbt/trainer.h"
+
+mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
+{
+    *step = (mbt_step){.setup = setup};
+    step->momentum = calloc(setup->plan->params.n_floats, sizeof *step->momentum);
+    step->labels = calloc((size_t)setup->group, sizeof *step->labels);
+    if (step->momentum == NULL || step->labels == NULL) {
+        return mbt_fail(err, MBT_FAILURE, "training step: out of memory");
+    }
+    mbt_timer_start(&step->timer);
+    return mbt_bucket_create(setup->comm, setup->plan, setup->config.train.reduce, &step->bucket, err);
+}
+
+void mbt_step_clear(mbt_step *step)
+{
+    mbt_bucket_destroy(step->bucket);
+    free(step->momentum);
+    free(step->labels);
+    *step = (mbt_step){0};
+}
+
+/* What all ranks learn of a step in one message of integers. */
+enum { TAIL_SAMPLES, TAIL_TOP1, TAIL_TOP5, TAIL_LOSS, TAIL_BAD, TAIL_STOP, TAIL_COUNT };
+
+static void run_group(mbt_step *step, int64_t epoch, int n, const uint32_t *ids, int k, int n_samples,
+                      int64_t *tail)
+{
+    mbt_setup *setup = step->setup;
+    const mbt_config *config = &setup->config;
+    const mbt_layout *out = &setup->plan->values[setup->plan->output].layout;
+    const mbt_exec_dropout dropout = {(uint64_t)config->train.seed, (uint32_t)epoch, ids};
+    const mbt_exec_dropout *drop = config->network.dropout > 0 ? &dropout : NULL;
+    mbt_loss_sums sums;
+
+    (void)mbt_timer_switch(&step->timer, MBT_PHASE_FORWARD);
+    mbt_exec_forward(setup->plan, n, drop);
+    mbt_loss_softmax(mbt_exec_output(setup->plan), n, mbt_layout_stored(out), out->c, step->labels,
+                     config->train.label_smoothing, 1.0 / n_samples,
+                     mbt_exec_output_gradient(setup->plan), &sums);
+    (void)mbt_timer_switch(&step->timer, MBT_PHASE_BACKWARD);
+    mbt_exec_backward(setup->plan, n, 1.0f / (float)k, drop, mbt_bucket_add, step->bucket);
+
+    const bool finite = mbt_counts_loss_fits(sums.loss);
+    tail[TAIL_SAMPLES] += n;
+    tail[TAIL_TOP1] += sums.top1;
+    tail[TAIL_TOP5] += sums.top5;
+    tail[TAIL_LOSS] += finite ? mbt_counts_loss(sums.loss) : 0;
+    tail[TAIL_BAD] += !finite;
+}
+
+mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, double lr,
+                        mbt_step_input *input, void *context, bool *stop, mbt_counts *counts,
+                        mbt_error *err)
+{
+    mbt_setup *setup = step->setup;
+    mbt_plan *plan = setup->plan;
+    int64_t tail[TAIL_COUNT] = {0};
+    int first, last;
+    mbt_sampler_share(k, mbt_comm_rank(setup->comm), mbt_comm_size(setup->comm), &first, &last);
+
+    (void)mbt_timer_switch(&step->timer, MBT_PHASE_FORWARD);
+    mbt_exec_prepare(plan);
+    mbt_bucket_begin(step->bucket, k, last - first);
+    for (int group = first; group < last; group++) {
+        const uint32_t *ids;
+        (void)mbt_timer_switch(&step->timer, MBT_PHASE_INPUT);
+        const int n = input(context, step, group, &ids);
+        run_group(step, epoch, n, ids, k, n_samples, tail);
+    }
+
+    (void)mbt_timer_switch(&step->timer, MBT_PHASE_REDUCE);
+    tail[TAIL_BAD] += !mbt_bucket_finish(step->bucket);
+    tail[TAIL_STOP] = *stop;
+    mbt_comm_sum(setup->comm, MBT_COMM_I64, tail, TAIL_COUNT);
+    if (tail[TAIL_BAD] > 0) {
+        return mbt_fail(err, MBT_DIVERGED,
+                        "the loss or a gradient is not finite, or too large to be summed "
+                        "(learning rate %g); weights are those of the step before",
+                        lr);
+    }
+    (void)mbt_timer_switch(&step->timer, MBT_PHASE_UPDATE);
+    mbt_optim_step(&plan->params, &setup->config, lr, 0, plan->params.n_floats, plan->gradient,
+                   plan->weights, step->momentum);
+    (void)mbt_timer_switch(&step->timer, MBT_PHASE_OTHER);
+    counts->samples += tail[TAIL_SAMPLES];
+    counts->top1 += tail[TAIL_TOP1];
+    counts->top5 += tail[TAIL_TOP5];
+    counts->loss += tail[TAIL_LOSS];
+    *stop = tail[TAIL_STOP] > 0;
+    return MBT_OK;
+}

@@ -1,0 +1,358 @@
+/* A run: epochs of steps, evaluation, checkpoints, and ending well whatever ends it. */
+#include "mbt/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mbt/checkpoint.h"
+#include "mbt/init.h"
+#include "mbt/progress.h"
+#include "mbt/schedule.h"
+#include "mbt/stop.h"
+
+/* Held back from the time limit for the last checkpoint. */
+static const double RESERVE_S = 30;
+
+struct trainer {
+    mbt_setup *setup;
+    mbt_run *run; /* rank zero, NULL elsewhere */
+    const mbt_train_options *options;
+    mbt_step step;
+    mbt_metrics metrics;
+    mbt_state state;
+    mbt_progress bar;
+    int64_t steps_per_epoch, total_steps;
+    int64_t images; /* trained since this process began */
+    double began;   /* clock at which the running epoch began here */
+    double start_s; /* seconds of the epoch that an earlier process spent */
+    char digest[MBT_DIGEST_TEXT];
+    bool stop;
+};
+
+static int load_group(void *context, mbt_step *step, int group, const uint32_t **ids)
+{
+    const struct trainer *t = context;
+    mbt_setup *setup = step->setup;
+    const int n = mbt_sampler_group(setup->sampler, t->state.progress.step_in_epoch, group, ids);
+    mbt_augment_group(&setup->augment, &setup->dataset.train, t->state.progress.epoch, *ids, n,
+                      mbt_exec_input(setup->plan), step->labels);
+    return n;
+}
+
+/* ---- checkpoints ---- */
+
+/* The ranks' weights must be the same bits: whatever made them differ must not be saved. */
+static mbt_status compare_weights(struct trainer *t, mbt_error *err)
+{
+    mbt_comm *comm = t->setup->comm;
+    const int n = mbt_comm_size(comm);
+    char mine[MBT_DIGEST_TEXT] = "";
+    char *all = calloc((size_t)n, sizeof mine);
+    mbt_digest *digest = NULL;
+    mbt_status status = all != NULL ? mbt_digest_create(&digest, err)
+                                    : mbt_fail(err, MBT_FAILURE, "weight digests: out of memory");
+    if (status == MBT_OK) {
+        mbt_digest_add(digest, t->state.weights, t->state.params->n_floats * sizeof(float));
+        mbt_digest_add(digest, t->state.momentum, t->state.params->n_floats * sizeof(float));
+        mbt_digest_text(digest, mine);
+    }
+    status = mbt_comm_agree(comm, status, err);
+    if (status == MBT_OK) {
+        mbt_comm_gather(comm, mine, sizeof mine, all);
+        for (int r = 1; r < n && status == MBT_OK; r++) {
+            if (memcmp(all, all + (size_t)r * sizeof mine, sizeof mine) != 0) {
+                status = mbt_fail(err, MBT_FAILURE,
+                                  "step %" PRId64 ": rank %d's weights differ from rank 0's: a machine "
+                                  "computes wrongly; nothing was saved",
+                                  t->state.progress.step, r);
+            }
+        }
+    }
+    mbt_digest_destroy(digest);
+    free(all);
+    return status;
+}
+
+static mbt_status save(struct trainer *t, bool is_best, mbt_error *err)
+{
+    const mbt_phase before = mbt_timer_switch(&t->step.timer, MBT_PHASE_CHECKPOINT);
+    mbt_status status = compare_weights(t, err);
+    if (status == MBT_OK) {
+        if (t->run != NULL) {
+            status = mbt_checkpoint_save(&t->state, mbt_run_checkpoints(t->run), is_best,
+                                         (int)t->setup->config.checkpoint.keep, t->digest, err);
+        }
+        status = mbt_comm_agree(t->setup->comm, status, err);
+    }
+    (void)mbt_timer_switch(&t->step.timer, before);
+    return status;
+}
+
+/* ---- epochs ---- */
+
+static mbt_status held_out(struct trainer *t, const mbt_split *split, const uint32_t *ids, int64_t n,
+                           double *loss, double *top1, double *top5, mbt_error *err)
+{
+    mbt_counts counts;
+    const mbt_status status =
+        mbt_evaluate(t->setup, t->step.labels, split, ids, n, &counts, err);
+    if (status == MBT_OK) {
+        *loss = mbt_counts_mean_loss(&counts);
+        *top1 = mbt_counts_top1(&counts);
+        *top5 = mbt_counts_top5(&counts);
+    }
+    return status;
+}
+
+static mbt_status evaluate_epoch(struct trainer *t, mbt_metrics_row *row, bool *is_best,
+                                 mbt_error *err)
+{
+    mbt_setup *setup = t->setup;
+    mbt_progress_state *p = &t->state.progress;
+    mbt_status status = MBT_OK;
+    row->valid_loss = row->valid_top1 = row->valid_top5 = NAN;
+    row->test_loss = row->test_top1 = row->test_top5 = NAN;
+    *is_best = false;
+    if (p->epoch % setup->config.evaluate.every_epochs != 0 && p->epoch != setup->config.train.epochs) {
+        return MBT_OK;
+    }
+    const double from = mbt_timer_clock();
+    const mbt_phase before = mbt_timer_switch(&t->step.timer, MBT_PHASE_EVALUATE);
+    if (setup->n_valid > 0) {
+        status = held_out(t, &setup->dataset.train, setup->valid_ids, setup->n_valid, &row->valid_loss,
+                          &row->valid_top1, &row->valid_top5, err);
+    }
+    if (status == MBT_OK) {
+        status = held_out(t, &setup->dataset.test, NULL, setup->dataset.test.n, &row->test_loss,
+                          &row->test_top1, &row->test_top5, err);
+    }
+    (void)mbt_timer_switch(&t->step.timer, before);
+    row->evaluate_s = mbt_timer_clock() - from;
+    const double top1 = setup->n_valid > 0 ? row->valid_top1 : row->test_top1;
+    if (status == MBT_OK && top1 > p->best_top1) {
+        p->best_top1 = top1;
+        p->best_epoch = p->epoch;
+        *is_best = true;
+    }
+    return status;
+}
+
+static void log_epoch(const struct trainer *t, const mbt_metrics_row *row, bool is_best)
+{
+    char valid[48] = "";
+    if (!isnan(row->valid_top1)) {
+        (void)snprintf(valid, sizeof valid, ", validation top-1 %.2f %%", row->valid_top1);
+    }
+    mbt_log_root(t->setup->log, MBT_LOG_INFO,
+                 "epoch %" PRId64 "/%" PRId64 ": loss %.4f, train top-1 %.2f %%%s, test top-1 %.2f %%, "
+                 "%.1f images/s, %.1f s%s",
+                 row->epoch, t->setup->config.train.epochs, row->train_loss, row->train_top1, valid,
+                 row->test_top1, row->images_per_s, row->train_s, is_best ? ", best so far" : "");
+}
+
+static mbt_status end_epoch(struct trainer *t, double lr, mbt_error *err)
+{
+    mbt_progress_state *p = &t->state.progress;
+    const mbt_counts counts = p->epoch_counts;
+    mbt_metrics_row row = {.lr = lr};
+    bool is_best;
+    p->epoch++;
+    p->step_in_epoch = 0;
+    row.epoch = p->epoch;
+    row.step = p->step;
+    row.train_loss = mbt_counts_mean_loss(&counts);
+    row.train_top1 = mbt_counts_top1(&counts);
+    row.train_s = t->start_s + mbt_timer_clock() - t->began;
+    row.images_per_s = (double)counts.samples / row.train_s;
+    p->epoch_counts = (mbt_counts){0};
+    p->epoch_s = t->start_s = 0;
+    mbt_status status = evaluate_epoch(t, &row, &is_best, err);
+    if (status == MBT_OK) {
+        status = mbt_metrics_append(&t->metrics, &row, err);
+    }
+    status = mbt_comm_agree(t->setup->comm, status, err);
+    if (status == MBT_OK) {
+        log_epoch(t, &row, is_best);
+        const mbt_config *config = &t->setup->config;
+        if (is_best || p->epoch % config->checkpoint.every_epochs == 0 ||
+            p->epoch == config->train.epochs) {
+            status = save(t, is_best, err);
+        }
+    }
+    if (status == MBT_OK) {
+        if (t->run != NULL) {
+            status = mbt_run_write_metrics(t->run, &t->metrics, err);
+        }
+        status = mbt_comm_agree(t->setup->comm, status, err);
+    }
+    t->began = mbt_timer_clock();
+    return status;
+}
+
+static void show_progress(struct trainer *t, int64_t first)
+{
+    const mbt_progress_state *p = &t->state.progress;
+    const double here = mbt_timer_clock() - t->began;
+    const double steps = (double)(p->step_in_epoch - first);
+    const double rate = here > 0 ? steps * (double)t->setup->config.train.batch / here : 0;
+    mbt_progress_show(&t->bar, p->step_in_epoch, rate, mbt_counts_mean_loss(&p->epoch_counts),
+                      mbt_counts_top1(&p->epoch_counts),
+                      steps > 0 ? here / steps * (double)(t->total_steps - p->step) : 0);
+}
+
+/* Steps until the epoch's end, a stop, or the configuration's step limit. */
+static mbt_status run_epoch(struct trainer *t, double *lr, mbt_error *err)
+{
+    mbt_setup *setup = t->setup;
+    mbt_progress_state *p = &t->state.progress;
+    const int64_t first = p->step_in_epoch;
+    mbt_status status = MBT_OK;
+    mbt_sampler_epoch(setup->sampler, p->epoch);
+    if (t->run != NULL) {
+        mbt_progress_begin(&t->bar, p->epoch + 1, setup->config.train.epochs, first, t->steps_per_epoch);
+    }
+    while (p->step_in_epoch < t->steps_per_epoch && p->step < t->total_steps && !t->stop &&
+           status == MBT_OK) {
+        bool stop = mbt_stop_wanted(RESERVE_S);
+        *lr = mbt_schedule_lr(&setup->config, p->step, t->steps_per_epoch,
+                              t->steps_per_epoch * setup->config.train.epochs);
+        const int n = mbt_sampler_samples(setup->sampler, p->step_in_epoch);
+        status = mbt_step_run(&t->step, p->epoch, mbt_sampler_groups(setup->sampler, p->step_in_epoch),
+                              n, *lr, load_group, t, &stop, &p->epoch_counts, err);
+        if (status != MBT_OK) {
+            break;
+        }
+        t->stop = stop;
+        t->images += n;
+        p->step++;
+        p->step_in_epoch++;
+        p->epoch_s = t->start_s + mbt_timer_clock() - t->began;
+        if (t->run != NULL) {
+            show_progress(t, first);
+            status = mbt_run_beat(t->run, err);
+        }
+        const int64_t every = setup->config.checkpoint.every_steps;
+        if (every > 0 && p->step % every == 0) {
+            status = mbt_comm_agree(setup->comm, status, err);
+            if (status == MBT_OK && p->step_in_epoch < t->steps_per_epoch) {
+                status = save(t, false, err);
+            }
+        }
+    }
+    if (t->run != NULL) {
+        mbt_progress_end(&t->bar);
+    }
+    return mbt_comm_agree(setup->comm, status, err);
+}
+
+static mbt_status run_all(struct trainer *t, mbt_error *err)
+{
+    mbt_progress_state *p = &t->state.progress;
+    double lr = 0;
+    mbt_status status = MBT_OK;
+    t->began = mbt_timer_clock();
+    t->start_s = p->epoch_s;
+    while (status == MBT_OK && !t->stop && p->epoch < t->setup->config.train.epochs &&
+           p->step < t->total_steps) {
+        status = run_epoch(t, &lr, err);
+        if (status == MBT_OK && p->step_in_epoch == t->steps_per_epoch) {
+            status = end_epoch(t, lr, err);
+        }
+    }
+    if (status == MBT_OK && p->step_in_epoch > 0) {
+        status = save(t, false, err); /* stopped, or at the step limit, inside an epoch */
+    }
+    return status;
+}
+
+/* ---- start and end ---- */
+
+static mbt_status start(struct trainer *t, mbt_error *err)
+{
+    mbt_setup *setup = t->setup;
+    mbt_status status = mbt_step_create(setup, &t->step, err);
+    if (status != MBT_OK) {
+        return mbt_comm_agree(setup->comm, status, err);
+    }
+    t->state = (mbt_state){
+        .params = &setup->plan->params,
+        .weights = setup->plan->weights,
+        .momentum = t->step.momentum,
+        .progress = {.best_top1 = -1},
+        .metrics = &t->metrics,
+        .config = &setup->config,
+        .data_digest = setup->dataset.digest,
+        .plan_digest = setup->plan->digest,
+        .provenance = t->options->provenance,
+    };
+    t->steps_per_epoch = mbt_sampler_steps(setup->sampler);
+    t->total_steps = t->steps_per_epoch * setup->config.train.epochs;
+    if (setup->config.train.max_steps > 0 && setup->config.train.max_steps < t->total_steps) {
+        t->total_steps = setup->config.train.max_steps;
+    }
+    mbt_progress_init(&t->bar, setup->log, t->options->interval_s);
+    bool other_plan = false;
+    if (t->options->resume != NULL) {
+        status = mbt_checkpoint_load(&t->state, t->options->resume, &other_plan, err);
+    } else {
+        status = mbt_init_weights(&setup->plan->params, &setup->graph, &setup->config,
+                                  setup->plan->weights, err);
+    }
+    status = mbt_comm_agree(setup->comm, status, err);
+    if (status == MBT_OK && other_plan) {
+        mbt_log_root(setup->log, MBT_LOG_WARN,
+                     "the checkpoint was made with other kernels or cuts: bits may differ from here on");
+    }
+    return status;
+}
+
+/* The result, on stdout. */
+static void report(const struct trainer *t)
+{
+    const mbt_progress_state *p = &t->state.progress;
+    if (t->run == NULL) {
+        return;
+    }
+    mbt_metrics_print(&t->metrics, stdout, 0);
+    if (p->best_epoch > 0) {
+        (void)printf("\nbest: %.2f %% top-1 (%s) after epoch %" PRId64 "\n", p->best_top1,
+                     t->setup->n_valid > 0 ? "validation" : "test", p->best_epoch);
+    }
+    (void)printf("checkpoint: %s/last.h5\nstate digest: %s\n", mbt_run_checkpoints(t->run), t->digest);
+}
+
+mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *options, mbt_error *err)
+{
+    struct trainer t = {.setup = setup, .run = run, .options = options};
+    mbt_status status = start(&t, err);
+    if (status == MBT_OK) {
+        mbt_log_root(setup->log, MBT_LOG_INFO,
+                     "training %s: %" PRId64 " parameters, %" PRId64 " samples, batch %d in groups of %d, "
+                     "%" PRId64 " steps an epoch, from step %" PRId64 " of %" PRId64 " on %d rank%s",
+                     setup->graph.name, mbt_graph_params(&setup->graph), setup->n_train,
+                     (int)setup->config.train.batch, setup->group, t.steps_per_epoch,
+                     t.state.progress.step, t.total_steps, mbt_comm_size(setup->comm),
+                     mbt_comm_size(setup->comm) > 1 ? "s" : "");
+        const bool finished = t.state.progress.step >= t.total_steps;
+        status = run_all(&t, err);
+        (void)mbt_timer_switch(&t.step.timer, MBT_PHASE_OTHER);
+        if (status == MBT_OK && finished) {
+            mbt_log_root(setup->log, MBT_LOG_INFO, "the run was complete already");
+            status = mbt_comm_agree(setup->comm, mbt_state_digest(&t.state, t.digest, err), err);
+        }
+    }
+    if (status == MBT_OK) {
+        report(&t);
+        mbt_summary_print(setup->comm, &t.step.timer, t.images, stdout);
+        if (t.stop && t.state.progress.epoch < setup->config.train.epochs) {
+            status = mbt_fail(err, MBT_STOPPED, "stopped at step %" PRId64 " (%s); resume goes on from there",
+                              t.state.progress.step, mbt_stop_reason()[0] != '\0' ? mbt_stop_reason()
+                                                                                  : "another rank's wish");
+        }
+    }
+    mbt_metrics_clear(&t.metrics);
+    mbt_step_clear(&t.step);
+    return status;
+}

@@ -1,0 +1,212 @@
+/* Rules between keys, and every file in configs/. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mbt/config.h"
+#include "mbt/text.h"
+
+/* Defaults, a data path and the overrides (space separated) must fail with the fragments. */
+static void expect_refusal(const char *overrides, const char *const *fragments, int n_fragments)
+{
+    mbt_error err = {0};
+    mbt_config c;
+    mbt_config_defaults(&c);
+    strcpy(c.data.path, "a.h5");
+    char copy[256];
+    char *rest = NULL;
+    snprintf(copy, sizeof copy, "%s", overrides);
+    for (char *one = strtok_r(copy, " ", &rest); one != NULL; one = strtok_r(NULL, " ", &rest)) {
+        assert_int_equal(mbt_config_set(one, &c, &err), MBT_OK);
+    }
+    if (n_fragments == 0) {
+        assert_int_equal(mbt_config_check(&c, &err), MBT_OK);
+        return;
+    }
+    assert_int_equal(mbt_config_check(&c, &err), MBT_CONFIG);
+    const char *at = err.message;
+    int n_lines = 1;
+    while ((at = strchr(at, '\n')) != NULL) {
+        at++;
+        n_lines++;
+    }
+    for (int i = 0; i < n_fragments; i++) {
+        if (strstr(err.message, fragments[i]) == NULL) {
+            fail_msg("%s\n  gave: %s\n  wanted in it: %s", overrides, err.message, fragments[i]);
+        }
+    }
+    assert_int_equal(n_lines, n_fragments); /* and nothing else */
+}
+
+static void rules_between_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *overrides, *fragment; /* NULL: no fault */
+    } cases[] = {
+        {"", NULL},
+        {"data.path=", "configuration: data.path: got \"\", wanted the path of an HDF5 data set"},
+        {"train.batch=16 train.bn_group=17",
+         "train.bn_group: got 17, wanted at most train.batch, 16"},
+        {"train.batch=16 train.bn_group=16", NULL},
+        {"network.downsampling=4", NULL},
+        {"network.downsampling=32", NULL},
+        {"network.downsampling=16", "network.downsampling: got 16, wanted 4, 8 or 32"},
+        {"optimizer.momentum=0", "optimizer.nesterov: got true with optimizer.momentum 0"},
+        {"optimizer.momentum=0 optimizer.nesterov=false", NULL},
+        {"schedule.warmup=1", "schedule.warmup: got 1, wanted less than 1"},
+        {"schedule.warmup=0.99", NULL},
+        {"schedule.final_lr=0.5", "schedule.final_lr: got 0.5, wanted at most schedule.lr, 0.4"},
+        {"schedule.final_lr=0.4", NULL},
+        {"schedule.kind=constant schedule.final_lr=0.1",
+         "schedule.final_lr: got 0.1 with schedule.kind constant, wanted 0"},
+        {"schedule.kind=cosine schedule.final_lr=0.1", NULL},
+        {"schedule.kind=step", "schedule.milestones: got none, wanted at least one"},
+        {"schedule.kind=step schedule.milestones=1,2", NULL},
+        {"schedule.kind=step schedule.milestones=1,3,2",
+         "schedule.milestones: got 2 after 3, wanted ascending"},
+        {"schedule.kind=step schedule.milestones=1,1", "got 1 after 1, wanted ascending"},
+        {"schedule.milestones=1",
+         "schedule.milestones: got 1 with schedule.kind linear, wanted none"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        expect_refusal(cases[i].overrides, &cases[i].fragment, cases[i].fragment != NULL);
+    }
+}
+
+static void all_rules_in_one_message(void **state)
+{
+    (void)state;
+    static const char *const fragments[] = {
+        "data.path: got \"\"", "train.bn_group: got 16, wanted at most train.batch, 8",
+        "schedule.warmup: got 1", "schedule.milestones: got 2 after 3",
+        "schedule.milestones: got 2 with schedule.kind linear"};
+    expect_refusal("data.path= train.batch=8 schedule.warmup=1 schedule.milestones=3,2", fragments,
+                   5);
+}
+
+/* What no parser let through: a structure filled by hand. */
+static void ranges_hold_for_values_set_by_hand(void **state)
+{
+    (void)state;
+    mbt_error err = {0};
+    mbt_config c;
+    mbt_config_defaults(&c);
+    strcpy(c.data.path, "a.h5");
+    c.train.epochs = 0;
+    c.schedule.lr = 0.0 / 0.0;
+    c.schedule.kind = (mbt_schedule_kind)9;
+    c.optimizer.no_decay = 8;
+    c.schedule.milestones.count = 1000;
+    strcpy(c.plan.kernels, "none");
+    assert_int_equal(mbt_config_check(&c, &err), MBT_CONFIG);
+    assert_non_null(strstr(err.message, "train.epochs: got 0, wanted an integer 1 .. 100000"));
+    assert_non_null(strstr(err.message, "schedule.lr: got nan") != NULL
+                        ? strstr(err.message, "schedule.lr: got nan")
+                        : strstr(err.message, "schedule.lr: got -nan"));
+    assert_non_null(strstr(err.message, "schedule.kind: got the value 9, wanted one of constant"));
+    assert_non_null(strstr(err.message, "optimizer.no_decay: got the value 8"));
+    assert_non_null(strstr(err.message, "schedule.milestones: got the count 1000"));
+    assert_non_null(strstr(err.message, "plan.kernels: got \"none\""));
+}
+
+/* A file's name says what is in it. */
+static void expect_name_fits(const char *name, const mbt_config *c)
+{
+    if (strncmp(name, "cifar100_", 9) == 0) {
+        assert_string_equal(c->data.path, "data/cifar100.h5");
+    } else if (strncmp(name, "cifar10_", 8) == 0) {
+        assert_string_equal(c->data.path, "data/cifar10.h5");
+    }
+    if (strstr(name, "_mobilenetv2_") != NULL) {
+        assert_string_equal(c->network.name, "mobilenetv2");
+    }
+    if (strstr(name, "_igcv3d_") != NULL) {
+        assert_string_equal(c->network.name,
+                            strstr(name, "_seed.") != NULL ? "igcv3d_seed" : "igcv3d");
+        const char *depth = strstr(name, "_0.");
+        if (depth != NULL) {
+            assert_memory_equal(c->network.depth, depth + 1, 3);
+        } else {
+            assert_string_equal(c->network.depth, "1.0");
+        }
+    }
+    const char *part = strstr(name, "_ds");
+    if (part != NULL) {
+        assert_int_equal(c->network.downsampling, strtol(part + strlen("_ds"), NULL, 10));
+    }
+    if (strstr(name, "ep.json") != NULL) {
+        assert_int_equal(c->train.epochs, strtol(strrchr(name, '_') + 1, NULL, 10));
+    }
+    if (strstr(name, "_paper.") != NULL) {
+        assert_true(c->train.epochs == 400 && c->train.batch == 64 && c->network.downsampling == 4);
+        assert_true(c->schedule.kind == MBT_SCHEDULE_STEP && c->optimizer.no_decay == 0);
+    }
+    if (strstr(name, "_seed.") != NULL) {
+        bool jitter = strncmp(name, "cifar100_", 9) == 0;
+        assert_true(c->train.epochs == 800 && c->train.batch == 156);
+        assert_true(c->schedule.kind == MBT_SCHEDULE_EXPONENTIAL && c->schedule.gamma == 0.98);
+        assert_true(c->augment.brightness == (jitter ? 0.3 : 0) && c->network.dropout == 0.5);
+    }
+}
+
+static void every_file_in_configs(void **state)
+{
+    (void)state;
+    int n_files = 0;
+    DIR *folder = opendir(MBT_CONFIGS);
+    assert_non_null(folder);
+    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        const char *end = strrchr(entry->d_name, '.');
+        if (end == NULL || strcmp(end, ".json") != 0) {
+            continue;
+        }
+        char path[MBT_PATH_BYTES];
+        mbt_error err = {0};
+        mbt_config c;
+        mbt_config_defaults(&c);
+        assert_int_equal(mbt_text_path(MBT_CONFIGS, entry->d_name, path, &err), MBT_OK);
+        if (mbt_config_read(path, &c, &err) != MBT_OK || mbt_config_check(&c, &err) != MBT_OK) {
+            fail_msg("%s: %s", entry->d_name, err.message);
+        }
+        expect_name_fits(entry->d_name, &c);
+        n_files++;
+    }
+    closedir(folder);
+    assert_true(n_files >= 19);
+}
+
+/* The recipe of five epochs is the default: file and table say the same. */
+static void the_short_recipe_is_the_default(void **state)
+{
+    (void)state;
+    char difference[256];
+    mbt_error err = {0};
+    mbt_config a;
+    mbt_config b;
+    mbt_config_defaults(&a);
+    mbt_config_defaults(&b);
+    assert_int_equal(mbt_config_read(MBT_CONFIGS "/cifar10_mobilenetv2_ds8_5ep.json", &a, &err),
+                     MBT_OK);
+    mbt_config_difference(&a, &b, difference, sizeof difference);
+    assert_string_equal(difference, "data.path");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_between_keys),
+        cmocka_unit_test(all_rules_in_one_message),
+        cmocka_unit_test(ranges_hold_for_values_set_by_hand),
+        cmocka_unit_test(every_file_in_configs),
+        cmocka_unit_test(the_short_recipe_is_the_default),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,7 @@
+/* comm without MPI. */
+#include "comm_checks.h"
+
+int main(int argc, char **argv)
+{
+    return comm_checks_run(argc, argv, "none (serial)");
+}
