@@ -30,7 +30,7 @@ int mbt_sampler_groups(const mbt_sampler *sampler, int64_t step);  /* k: groups 
  * Returns how many. */
 int mbt_sampler_group(const mbt_sampler *sampler, int64_t step, int group, const uint32_t **ids);
 
-/* Splits 0 .. n-1 into n - n_held and n_held ids by a permutation keyed (seed, SPLIT); both lists
+/* Splits 0 .. n-1 into n - n_held and n_held ids, by a uniform choice keyed (seed, SPLIT); both lists
  * ascending. held may be NULL when n_held is 0. */
 void mbt_sampler_split(uint64_t seed, uint32_t n, uint32_t n_held, uint32_t *kept, uint32_t *held);
 

@@ -45,8 +45,8 @@ static mbt_status find_file(const char *path, char file[MBT_PATH_BYTES], mbt_err
     }
     status = mbt_text_path(folder, path, file, err);
     if (!status && access(file, F_OK) != 0) {
-        status = mbt_fail(err, MBT_DATA, "%s: data set cannot be found: neither here nor as %s", path,
-                          file);
+        status = mbt_fail(err, MBT_DATA, "%s: data set cannot be found: neither here nor as %s",
+                          path, file);
     }
     return status;
 }
@@ -70,9 +70,10 @@ static mbt_status read_images_shape(mbt_store *store, struct description *d, int
         return status;
     }
     if (got.type != MBT_STORE_U8 || got.rank != 4) {
-        return mbt_fail(err, MBT_DATA,
-                        "%s: %s: got elements of %zu bytes in %d dimensions, wanted u8 [N][H][W][C]",
-                        d->file, path, mbt_store_type_bytes(got.type), got.rank);
+        return mbt_fail(
+            err, MBT_DATA,
+            "%s: %s: got elements of %zu bytes in %d dimensions, wanted u8 [N][H][W][C]", d->file,
+            path, mbt_store_type_bytes(got.type), got.rank);
     }
     if (got.dims[0] < 1 || got.dims[0] > DATASET_SAMPLES_MAX || got.dims[1] < 1 ||
         got.dims[1] > DATASET_SIDE_MAX || got.dims[2] < 1 || got.dims[2] > DATASET_SIDE_MAX ||
@@ -100,17 +101,18 @@ static mbt_status read_images_shape(mbt_store *store, struct description *d, int
 
 static mbt_status read_class_names(mbt_store *store, struct description *d, mbt_error *err)
 {
-    mbt_status status = mbt_store_get_texts(store, "/", "class_names", MBT_CLASSES_MAX,
-                                            sizeof(class_name), d->class_names[0], &d->n_classes, err);
+    mbt_status status =
+        mbt_store_get_texts(store, "/", "class_names", MBT_CLASSES_MAX, sizeof(class_name),
+                            d->class_names[0], &d->n_classes, err);
     if (!status && d->n_classes < DATASET_CLASSES_MIN) {
         status = mbt_fail(err, MBT_DATA, "%s: class_names: got %d, wanted %d .. %d", d->file,
                           d->n_classes, DATASET_CLASSES_MIN, MBT_CLASSES_MAX);
     }
     for (int i = 0; i < d->n_classes && !status; i++) {
         if (!dataset_good_name(d->class_names[i])) {
-            status = mbt_fail(err, MBT_DATA,
-                              "%s: class_names: name %d is empty or has control characters", d->file,
-                              i);
+            status =
+                mbt_fail(err, MBT_DATA,
+                         "%s: class_names: name %d is empty or has control characters", d->file, i);
         }
     }
     return status;
@@ -126,9 +128,10 @@ static mbt_status read_moments(mbt_store *store, struct description *d, mbt_erro
         /* written so that a value that is no number fails too */
         if (!(d->mean[c] >= 0 && d->mean[c] <= 255 && d->deviation[c] > 0 &&
               d->deviation[c] <= 255)) {
-            status = mbt_fail(err, MBT_DATA,
-                              "%s: channel %d: got mean %g, deviation %g, wanted 0 .. 255 and above 0",
-                              d->file, c, d->mean[c], d->deviation[c]);
+            status =
+                mbt_fail(err, MBT_DATA,
+                         "%s: channel %d: got mean %g, deviation %g, wanted 0 .. 255 and above 0",
+                         d->file, c, d->mean[c], d->deviation[c]);
         }
     }
     return status;
@@ -153,7 +156,8 @@ static mbt_status describe(const char *path, struct description *d, mbt_error *e
         status = mbt_store_get_text(store, "/", "name", d->name, sizeof d->name, err);
     }
     if (!status && !dataset_good_name(d->name)) {
-        status = mbt_fail(err, MBT_DATA, "%s: name: it is empty or has control characters", d->file);
+        status =
+            mbt_fail(err, MBT_DATA, "%s: name: it is empty or has control characters", d->file);
     }
     if (!status) {
         status = mbt_store_get_text(store, "/", "digest", d->digest, sizeof d->digest, err);
@@ -203,10 +207,9 @@ static mbt_status check_samples(const struct description *d, const mbt_split spl
     for (int s = 0; s < 2; s++) {
         int64_t wrong = dataset_wrong_label(split[s].labels, split[s].n, d->n_classes);
         if (wrong >= 0) {
-            return mbt_fail(err, MBT_DATA,
-                            "%s: %s: sample %" PRId64 ": got label %" PRId32 ", wanted 0 .. %d",
-                            d->file, dataset_labels[s], wrong, split[s].labels[wrong],
-                            d->n_classes - 1);
+            return mbt_fail(
+                err, MBT_DATA, "%s: %s: sample %" PRId64 ": got label %" PRId32 ", wanted 0 .. %d",
+                d->file, dataset_labels[s], wrong, split[s].labels[wrong], d->n_classes - 1);
         }
     }
     mbt_status status = dataset_digest(
@@ -318,9 +321,9 @@ mbt_status mbt_dataset_verify(const mbt_dataset *dataset, mbt_error *err)
     for (int s = 0; s < 2; s++) {
         int64_t wrong = dataset_wrong_label(split[s].labels, split[s].n, dataset->n_classes);
         if (wrong >= 0) {
-            return mbt_fail(err, MBT_DATA, "%s: sample %" PRId64 ": got label %" PRId32 ", wanted 0 .. %d",
-                            dataset_labels[s], wrong, split[s].labels[wrong],
-                            dataset->n_classes - 1);
+            return mbt_fail(
+                err, MBT_DATA, "%s: sample %" PRId64 ": got label %" PRId32 ", wanted 0 .. %d",
+                dataset_labels[s], wrong, split[s].labels[wrong], dataset->n_classes - 1);
         }
     }
     mbt_status status =
@@ -329,7 +332,8 @@ mbt_status mbt_dataset_verify(const mbt_dataset *dataset, mbt_error *err)
         return status;
     }
     if (strcmp(digest, dataset->digest) != 0) {
-        return mbt_fail(err, MBT_DATA, "samples: got digest %s, wanted %s", digest, dataset->digest);
+        return mbt_fail(err, MBT_DATA, "samples: got digest %s, wanted %s", digest,
+                        dataset->digest);
     }
     dataset_moments(split[0].images, (uint64_t)split[0].n * image_pixels, dataset->channels, mean,
                     deviation);

@@ -24,8 +24,9 @@ static mbt_status check_labels(const char *what, const int32_t *labels, int64_t 
 {
     int64_t wrong = dataset_wrong_label(labels, n, n_classes);
     if (wrong >= 0) {
-        return mbt_fail(err, MBT_DATA, "%s: sample %" PRId64 ": got label %" PRId32 ", wanted 0 .. %d",
-                        what, wrong, labels[wrong], n_classes - 1);
+        return mbt_fail(err, MBT_DATA,
+                        "%s: sample %" PRId64 ": got label %" PRId32 ", wanted 0 .. %d", what,
+                        wrong, labels[wrong], n_classes - 1);
     }
     return MBT_OK;
 }
@@ -62,7 +63,8 @@ static mbt_status check_source(const mbt_dataset_source *source, mbt_error *err)
             return mbt_fail(err, MBT_DATA, "%s: got %" PRId64 " samples, wanted 1 .. %" PRId64,
                             dataset_images[s], n, DATASET_SAMPLES_MAX);
         }
-        status = check_labels(dataset_labels[s], source->split[s].labels, n, source->n_classes, err);
+        status =
+            check_labels(dataset_labels[s], source->split[s].labels, n, source->n_classes, err);
         if (!status && source->n_coarse > 0) {
             status = check_labels(dataset_coarse_labels[s], source->split[s].coarse_labels, n,
                                   source->n_coarse, err);
@@ -145,15 +147,15 @@ mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path,
     int64_t image_pixels = (int64_t)source->height * source->width;
     mbt_split split[2];
     for (int s = 0; s < 2; s++) {
-        split[s] = (mbt_split){source->split[s].n, source->split[s].images,
-                               source->split[s].labels};
+        split[s] =
+            (mbt_split){source->split[s].n, source->split[s].images, source->split[s].labels};
     }
     dataset_moments(split[0].images, (uint64_t)(split[0].n * image_pixels), source->channels, mean,
                     deviation);
     for (int c = 0; c < source->channels; c++) {
         if (!(deviation[c] > 0)) {
-            return mbt_fail(err, MBT_DATA, "%s: channel %d is the same in all training images", path,
-                            c);
+            return mbt_fail(err, MBT_DATA, "%s: channel %d is the same in all training images",
+                            path, c);
         }
     }
     status = dataset_digest(split, (uint64_t)(image_pixels * source->channels), digest, err);

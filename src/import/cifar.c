@@ -98,14 +98,13 @@ static mbt_status check_sizes(const struct layout *layout, const char *source,
     for (int b = 0; b < layout->n_batches; b++) {
         size_t wanted = (size_t)layout->batches[b].records * record;
         if (!any_count && files[b].bytes != wanted) {
-            return mbt_fail(err, MBT_DATA,
-                            "%s: %s: got %zu bytes, wanted %zu (%" PRId64 " records of %zu)", source,
-                            files[b].name, files[b].bytes, wanted, layout->batches[b].records,
-                            record);
+            return mbt_fail(
+                err, MBT_DATA, "%s: %s: got %zu bytes, wanted %zu (%" PRId64 " records of %zu)",
+                source, files[b].name, files[b].bytes, wanted, layout->batches[b].records, record);
         }
         if (files[b].bytes == 0 || files[b].bytes % record != 0) {
-            return mbt_fail(err, MBT_DATA, "%s: %s: got %zu bytes, wanted a multiple of %zu", source,
-                            files[b].name, files[b].bytes, record);
+            return mbt_fail(err, MBT_DATA, "%s: %s: got %zu bytes, wanted a multiple of %zu",
+                            source, files[b].name, files[b].bytes, record);
         }
     }
     return MBT_OK;
@@ -201,8 +200,8 @@ static mbt_status take_batch(const struct layout *layout, const char *source,
 
 /* Batches first .. last-1 as one split; each file is freed as soon as it is turned. */
 static mbt_status take_split(const struct layout *layout, const char *source,
-                             struct cifar_file *files, int first, int last,
-                             struct samples *samples, mbt_error *err)
+                             struct cifar_file *files, int first, int last, struct samples *samples,
+                             mbt_error *err)
 {
     int64_t at = 0;
     mbt_status status = MBT_OK;

@@ -58,15 +58,16 @@ static mbt_status load_folder(const char *source, const char *official, struct c
     if (!status && !holds_any(source, files, n_files)) {
         folder = inner;
         if (!holds_any(inner, files, n_files)) {
-            status = mbt_fail(err, MBT_DATA, "%s: got a folder without %s, wanted it there or in %s",
-                              source, files[0].name, official);
+            status =
+                mbt_fail(err, MBT_DATA, "%s: got a folder without %s, wanted it there or in %s",
+                         source, files[0].name, official);
         }
     }
     for (int i = 0; i < n_files && !status; i++) {
         status = mbt_text_path(folder, files[i].name, path, err);
         if (!status && access(path, F_OK) == 0) {
-            status = mbt_text_read_file(path, files[i].max_bytes, &files[i].data, &files[i].bytes,
-                                        err);
+            status =
+                mbt_text_read_file(path, files[i].max_bytes, &files[i].data, &files[i].bytes, err);
         }
     }
     return status ? status : check_complete(folder, files, n_files, err);
@@ -181,7 +182,8 @@ mbt_status cifar_load(const char *source, const char *official, struct cifar_fil
         return load_folder(source, official, files, n_files, err);
     }
     if (!S_ISREG(info.st_mode)) {
-        return mbt_fail(err, MBT_DATA, "%s: got a special file, wanted a folder or a .tar.gz", source);
+        return mbt_fail(err, MBT_DATA, "%s: got a special file, wanted a folder or a .tar.gz",
+                        source);
     }
     if (info.st_size == 0) {
         return mbt_fail(err, MBT_DATA, "%s: empty file, wanted a .tar.gz", source);

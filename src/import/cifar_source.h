@@ -1,4 +1,5 @@
-/* The files of a CIFAR source, wherever they stand: a folder or an archive. Private to src/import. */
+/* The files of a CIFAR source, wherever they stand: a folder or an archive. Private to src/import.
+ */
 #ifndef MBT_CIFAR_SOURCE_H
 #define MBT_CIFAR_SOURCE_H
 

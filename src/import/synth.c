@@ -1,5 +1,5 @@
-/* The synthetic data set: ten classes of drawn figures, in turn, so that any number of first samples
- * is balanced. Test samples have the ids behind the training ones. */
+/* The synthetic data set: ten classes of drawn figures, in turn, so that any number of first
+ * samples is balanced. Test samples have the ids behind the training ones. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

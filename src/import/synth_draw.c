@@ -28,14 +28,14 @@ enum {
 };
 
 const char *const synth_names[SYNTH_CLASSES] = {
-    "disc", "ring", "square", "triangle", "cross", "star", "horizontal", "vertical", "diagonal",
-    "checkers",
+    "disc", "ring",       "square",   "triangle", "cross",
+    "star", "horizontal", "vertical", "diagonal", "checkers",
 };
 
 enum {
-    SUBSAMPLES = 4,      /* per pixel and direction, for soft edges */
-    CONTRAST_MIN = 120,  /* of the two colours, summed over channels */
-    SLOPE_MAX = 40,      /* of the light, from the middle to a side */
+    SUBSAMPLES = 4,     /* per pixel and direction, for soft edges */
+    CONTRAST_MIN = 120, /* of the two colours, summed over channels */
+    SLOPE_MAX = 40,     /* of the light, from the middle to a side */
     NOISE_MAX = 32,
 };
 
@@ -116,7 +116,8 @@ static bool in_star(double u, double v)
                                         {-0.5877852522924731, -0.8090169943749475},
                                         {0.5877852522924731, -0.8090169943749475},
                                         {0.9510565162951535, 0.3090169943749474}};
-    const double distance = 0.33; /* of the lines from the centre; cos 72 = 0.309 ends at radius 1 */
+    const double distance =
+        0.33; /* of the lines from the centre; cos 72 = 0.309 ends at radius 1 */
     int outside = 0;
     for (int k = 0; k < 5; k++) {
         outside += u * normal[k][0] + v * normal[k][1] > distance;
@@ -194,14 +195,14 @@ void synth_draw(uint64_t seed, uint64_t id, int label, uint8_t *image)
     for (int y = 0; y < SYNTH_SIDE; y++) {
         for (int x = 0; x < SYNTH_SIDE; x++) {
             double share = coverage(&figure, x, y);
-            double light = slope_x * (x + 0.5 - SYNTH_SIDE / 2.0) +
-                           slope_y * (y + 0.5 - SYNTH_SIDE / 2.0);
+            double light =
+                slope_x * (x + 0.5 - SYNTH_SIDE / 2.0) + slope_y * (y + 0.5 - SYNTH_SIDE / 2.0);
             for (int c = 0; c < SYNTH_CHANNELS; c++) {
                 /* the sum of two bytes: mean 255, a triangle between 0 and 510 */
                 uint32_t bits = mbt_rng_u32(&rng);
                 double grain = ((double)(bits & 255) + (double)(bits >> 8 & 255) - 255) / 255;
-                *image++ = to_byte(ground[c] + share * (paint[c] - ground[c]) + light +
-                                   noise * grain);
+                *image++ =
+                    to_byte(ground[c] + share * (paint[c] - ground[c]) + light + noise * grain);
             }
         }
     }

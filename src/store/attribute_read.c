@@ -62,8 +62,9 @@ static mbt_status get_numbers(mbt_store *store, const char *path, const char *na
     }
     type = H5Aget_type(attribute);
     if (type < 0 || !store_type_from(type, &got_type) || got_type != wanted_type) {
-        status = mbt_fail(err, store_code(store), "%s: %s: attribute \"%s\": got another type, wanted %s",
-                          store->name, path, name, store_type_name(wanted_type));
+        status = mbt_fail(err, store_code(store),
+                          "%s: %s: attribute \"%s\": got another type, wanted %s", store->name,
+                          path, name, store_type_name(wanted_type));
     } else if (got != wanted) {
         status = mbt_fail(err, store_code(store),
                           "%s: %s: attribute \"%s\": got %lld values, wanted %d (-1: a scalar)",
@@ -153,8 +154,8 @@ static mbt_status read_fixed(const mbt_store *store, const char *path, const cha
 
 /* Variable length: HDF5 allocates each text. */
 static mbt_status read_variable(const mbt_store *store, const char *path, const char *name,
-                                hid_t attribute, hid_t type, size_t max_bytes,
-                                struct texts *texts, mbt_error *err)
+                                hid_t attribute, hid_t type, size_t max_bytes, struct texts *texts,
+                                mbt_error *err)
 {
     mbt_status status = MBT_OK;
     char **given = calloc(texts->n > 0 ? texts->n : 1, sizeof *given);
@@ -192,16 +193,17 @@ static mbt_status get_texts(mbt_store *store, const char *path, const char *name
         return status;
     }
     if ((max_count < 0) != (count < 0) || count > max_count) {
-        status = mbt_fail(err, store_code(store), "%s: %s: attribute \"%s\": got %lld texts, wanted %s%d",
-                          store->name, path, name, count < 0 ? 1LL : (long long)count,
-                          max_count < 0 ? "a scalar, " : "an array of at most ",
-                          max_count < 0 ? 1 : max_count);
+        status = mbt_fail(
+            err, store_code(store), "%s: %s: attribute \"%s\": got %lld texts, wanted %s%d",
+            store->name, path, name, count < 0 ? 1LL : (long long)count,
+            max_count < 0 ? "a scalar, " : "an array of at most ", max_count < 0 ? 1 : max_count);
         goto done;
     }
     type = H5Aget_type(attribute);
     if (type < 0 || H5Tget_class(type) != H5T_STRING) {
-        status = mbt_fail(err, store_code(store), "%s: %s: attribute \"%s\": got a number, wanted text",
-                          store->name, path, name);
+        status =
+            mbt_fail(err, store_code(store), "%s: %s: attribute \"%s\": got a number, wanted text",
+                     store->name, path, name);
         goto done;
     }
     texts->n = count < 0 ? 1 : (size_t)count;

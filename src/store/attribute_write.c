@@ -1,5 +1,5 @@
-/* Attributes of a file being written: numbers little-endian, texts fixed-length UTF-8 ended by zeros,
- * so that no global heap is needed and the same content gives the same bytes. */
+/* Attributes of a file being written: numbers little-endian, texts fixed-length UTF-8 ended by
+ * zeros, so that no global heap is needed and the same content gives the same bytes. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -26,8 +26,9 @@ mbt_status mbt_digest_create(mbt_digest **digest, mbt_error *err)
 void mbt_digest_add(mbt_digest *digest, const void *data, size_t bytes)
 {
     /* fails only on a null pointer */
-    if (bytes > 0)
+    if (bytes > 0) {
         (void)XXH3_128bits_update(digest->state, data, bytes);
+    }
 }
 
 void mbt_digest_text(const mbt_digest *digest, char out[MBT_DIGEST_TEXT])
@@ -44,8 +45,9 @@ void mbt_digest_text(const mbt_digest *digest, char out[MBT_DIGEST_TEXT])
 
 void mbt_digest_destroy(mbt_digest *digest)
 {
-    if (digest == NULL)
+    if (digest == NULL) {
         return;
+    }
     XXH3_freeState(digest->state);
     free(digest);
 }

@@ -94,9 +94,8 @@ mbt_status mbt_store_commit(mbt_store *store, const char *path, size_t *bytes, m
     ssize_t got = 0;
     mbt_status status = MBT_OK;
     store_quiet();
-    ssize_t wanted = H5Fflush(store->file, H5F_SCOPE_GLOBAL) < 0
-                         ? -1
-                         : H5Fget_file_image(store->file, NULL, 0);
+    ssize_t wanted =
+        H5Fflush(store->file, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(store->file, NULL, 0);
     if (wanted <= 0) {
         return store_fail(store, NULL, "cannot size the image", err);
     }
@@ -150,7 +149,7 @@ static bool is_hdf5(const char *bytes)
 /* What the first bytes of a file say. head: the block and 8 bytes more, `have` of them read.
  * *ours: a valid user block, its digest in `digest`; otherwise HDF5 begins at the first byte. */
 static mbt_status check_head(const char *path, const char *head, size_t have, uint64_t file_bytes,
-                             bool *ours, char digest[MBT_DIGEST_TEXT], mbt_error *err)
+                             bool *ours, char *digest, mbt_error *err)
 {
     uint64_t bytes = 0;
     *ours = false;
@@ -181,7 +180,8 @@ static mbt_status check_head(const char *path, const char *head, size_t have, ui
                         (unsigned long long)bytes + MBT_USER_BLOCK_BYTES);
     }
     if (have < MBT_USER_BLOCK_BYTES + 8 || !is_hdf5(head + MBT_USER_BLOCK_BYTES)) {
-        return mbt_fail(err, MBT_DATA, "%s: damaged: no HDF5 signature behind the user block", path);
+        return mbt_fail(err, MBT_DATA, "%s: damaged: no HDF5 signature behind the user block",
+                        path);
     }
     *ours = true;
     return MBT_OK;
@@ -220,8 +220,8 @@ mbt_status mbt_store_open(const char *path, size_t max_bytes, mbt_store **store,
     image_name(made, name);
     made->file_bytes = bytes;
     access = image_access();
-    if (access >= 0 && H5Pset_file_image(access, data + MBT_USER_BLOCK_BYTES,
-                                         bytes - MBT_USER_BLOCK_BYTES) >= 0) {
+    if (access >= 0 &&
+        H5Pset_file_image(access, data + MBT_USER_BLOCK_BYTES, bytes - MBT_USER_BLOCK_BYTES) >= 0) {
         made->file = H5Fopen(name, H5F_ACC_RDONLY, access);
     }
     if (made->file < 0) {

@@ -32,8 +32,8 @@ mbt_status mbt_store_shape_of(mbt_store *store, const char *path, mbt_store_shap
 }
 
 /* Opens a data set that must look like `want`. */
-static mbt_status open_wanted(const mbt_store *store, const char *path,
-                              const mbt_store_shape *want, hid_t *dataset, mbt_error *err)
+static mbt_status open_wanted(const mbt_store *store, const char *path, const mbt_store_shape *want,
+                              hid_t *dataset, mbt_error *err)
 {
     char got_text[STORE_SHAPE_TEXT], want_text[STORE_SHAPE_TEXT];
     mbt_store_shape got;
@@ -60,8 +60,8 @@ mbt_status mbt_store_read(mbt_store *store, const char *path, const mbt_store_sh
         return status;
     }
     (void)store_shape_count(want, &count); /* equal to the file's, which was checked */
-    if (count > 0 && H5Dread(dataset, store_memory_type(want->type), H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                             data) < 0) {
+    if (count > 0 &&
+        H5Dread(dataset, store_memory_type(want->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
         status = store_fail(store, path, "cannot read", err);
     }
     store_release(dataset);
@@ -81,8 +81,9 @@ mbt_status mbt_store_read_rows(mbt_store *store, const char *path, const mbt_sto
     }
     (void)store_shape_count(want, &elements);
     if (want->rank == 0 || first > want->dims[0] || count > want->dims[0] - first) {
-        status = mbt_fail(err, store_code(store), "%s: %s: got rows %llu + %llu, wanted them inside it",
-                          store->name, path, (unsigned long long)first, (unsigned long long)count);
+        status =
+            mbt_fail(err, store_code(store), "%s: %s: got rows %llu + %llu, wanted them inside it",
+                     store->name, path, (unsigned long long)first, (unsigned long long)count);
         goto done;
     }
     if (count == 0 || elements == 0) {

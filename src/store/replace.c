@@ -26,14 +26,17 @@ static int open_temporary(const char *path, char temporary[MBT_PATH_BYTES], mbt_
     int fd = -1;
     for (int k = 0; fd < 0 && k < NAME_TRIES; k++) {
         if (mbt_text_format(temporary, MBT_PATH_BYTES, err, path, "%.*s.%s.tmp-%ld-%d", folder,
-                            path, path + folder, (long)getpid(), k) != MBT_OK)
+                            path, path + folder, (long)getpid(), k) != MBT_OK) {
             return -1;
+        }
         fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd < 0 && errno != EEXIST)
+        if (fd < 0 && errno != EEXIST) {
             break;
+        }
     }
-    if (fd < 0)
+    if (fd < 0) {
         (void)fail_at(path, "cannot create a temporary file beside it", err);
+    }
     return fd;
 }
 
@@ -43,10 +46,12 @@ static mbt_status write_all(int fd, const char *path, const void *data, size_t b
     const char *next = data;
     while (bytes > 0) {
         ssize_t n = write(fd, next, bytes < PIECE ? bytes : PIECE);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR) {
             continue;
-        if (n < 0)
+        }
+        if (n < 0) {
             return fail_at(path, "cannot write", err);
+        }
         next += n;
         bytes -= (size_t)n;
     }
@@ -62,8 +67,9 @@ static mbt_status read_back(int fd, const char *path, const char *block, size_t 
     char got[MBT_DIGEST_TEXT];
     size_t done = 0;
     mbt_status status = mbt_digest_create(&sum, err);
-    if (status != MBT_OK)
+    if (status != MBT_OK) {
         goto done;
+    }
     piece = malloc(PIECE);
     if (piece == NULL) {
         status = mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
@@ -78,22 +84,25 @@ static mbt_status read_back(int fd, const char *path, const char *block, size_t 
     }
     for (;;) {
         ssize_t n = pread(fd, piece, PIECE, (off_t)(MBT_USER_BLOCK_BYTES + done));
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR) {
             continue;
+        }
         if (n < 0) {
             status = fail_at(path, "cannot read back", err);
             goto done;
         }
-        if (n == 0)
+        if (n == 0) {
             break;
+        }
         mbt_digest_add(sum, piece, (size_t)n);
         done += (size_t)n;
     }
     mbt_digest_text(sum, got);
-    if (done != bytes || strcmp(got, digest) != 0)
+    if (done != bytes || strcmp(got, digest) != 0) {
         status = mbt_fail(err, MBT_FAILURE,
                           "%s: read back %zu bytes with digest %s, wrote %zu with digest %s", path,
                           done, got, bytes, digest);
+    }
 done:
     free(piece);
     mbt_digest_destroy(sum);
@@ -118,19 +127,23 @@ static mbt_status sync_folder(const char *path, mbt_error *err)
     const char *slash = strrchr(path, '/');
     int fd = -1;
     mbt_status status = MBT_OK;
-    if (slash == NULL)
+    if (slash == NULL) {
         status = mbt_text_format(folder, sizeof folder, err, path, ".");
-    else
+    } else {
         status = mbt_text_format(folder, sizeof folder, err, path, "%.*s", (int)(slash + 1 - path),
                                  path);
-    if (status != MBT_OK)
+    }
+    if (status != MBT_OK) {
         return status;
+    }
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         return fail_at(folder, "cannot open the folder to flush it", err);
+    }
     /* some file systems know no fsync of folders and say EINVAL */
-    if (fsync(fd) != 0 && errno != EINVAL)
+    if (fsync(fd) != 0 && errno != EINVAL) {
         status = fail_at(folder, "cannot flush the folder", err);
+    }
     (void)close(fd);
     return status;
 }
@@ -140,21 +153,28 @@ mbt_status store_replace(const char *path, const char block[MBT_USER_BLOCK_BYTES
 {
     char temporary[MBT_PATH_BYTES];
     int fd = open_temporary(path, temporary, err);
-    if (fd < 0)
+    if (fd < 0) {
         return MBT_FAILURE;
+    }
     mbt_status status = write_all(fd, path, block, MBT_USER_BLOCK_BYTES, err);
-    if (status == MBT_OK)
+    if (status == MBT_OK) {
         status = write_all(fd, path, image, bytes, err);
-    if (status == MBT_OK && fsync(fd) != 0)
+    }
+    if (status == MBT_OK && fsync(fd) != 0) {
         status = fail_at(path, "cannot flush", err);
-    if (status == MBT_OK)
+    }
+    if (status == MBT_OK) {
         status = read_back(fd, path, block, bytes, digest, err);
-    if (status == MBT_OK)
+    }
+    if (status == MBT_OK) {
         status = open_again(temporary, path, err);
-    if (close(fd) != 0 && status == MBT_OK)
+    }
+    if (close(fd) != 0 && status == MBT_OK) {
         status = fail_at(path, "cannot close", err);
-    if (status == MBT_OK && rename(temporary, path) != 0)
+    }
+    if (status == MBT_OK && rename(temporary, path) != 0) {
         status = fail_at(path, "cannot rename the temporary file to it", err);
+    }
     if (status != MBT_OK) {
         (void)unlink(temporary);
         return status;

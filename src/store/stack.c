@@ -28,11 +28,14 @@ void store_stack_text(char *out, size_t bytes)
     struct message message = {out, bytes};
     out[0] = '\0';
     (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_message, &message);
-    if (out[0] == '\0')
+    if (out[0] == '\0') {
         (void)snprintf(out, bytes, "no reason");
-    for (char *c = out; *c != '\0'; c++) /* names in a damaged file may hold anything */
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+    }
+    for (char *c = out; *c != '\0'; c++) { /* names in a damaged file may hold anything */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
             *c = '?';
+        }
+    }
 }
 
 mbt_status store_code(const mbt_store *store)

@@ -1,7 +1,8 @@
 /* The element types of store and their HDF5 counterparts; shapes as text and as counts.
  *
  * Files are written little-endian on every machine. On reading a type is one of ours by class,
- * size, sign and format (IEEE), in either byte order; HDF5 swaps bytes and converts nothing else. */
+ * size, sign and format (IEEE), in either byte order; HDF5 swaps bytes and converts nothing else.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -94,25 +95,30 @@ bool store_type_from(hid_t file_type, mbt_store_type *type)
 char *store_shape_text(const mbt_store_shape *shape, char *out)
 {
     size_t at = (size_t)snprintf(out, STORE_SHAPE_TEXT, "%s", types[shape->type].name);
-    if (shape->rank == 0)
+    if (shape->rank == 0) {
         (void)snprintf(out + at, STORE_SHAPE_TEXT - at, " scalar");
-    else
+    } else {
         (void)snprintf(out + at, STORE_SHAPE_TEXT - at, " ");
+    }
     at = strlen(out);
     /* 8 dimensions of at most 22 characters fit */
-    for (int d = 0; d < shape->rank && d < MBT_STORE_RANK_MAX; d++)
+    for (int d = 0; d < shape->rank && d < MBT_STORE_RANK_MAX; d++) {
         at += (size_t)snprintf(out + at, STORE_SHAPE_TEXT - at, "[%llu]",
                                (unsigned long long)shape->dims[d]);
+    }
     return out;
 }
 
 bool store_shape_equal(const mbt_store_shape *a, const mbt_store_shape *b)
 {
-    if (a->type != b->type || a->rank != b->rank)
+    if (a->type != b->type || a->rank != b->rank) {
         return false;
-    for (int d = 0; d < a->rank; d++)
-        if (a->dims[d] != b->dims[d])
+    }
+    for (int d = 0; d < a->rank; d++) {
+        if (a->dims[d] != b->dims[d]) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -120,15 +126,17 @@ bool store_shape_count(const mbt_store_shape *shape, uint64_t *count)
 {
     uint64_t total = 1;
     bool empty = false;
-    if (shape->rank < 0 || shape->rank > MBT_STORE_RANK_MAX)
+    if (shape->rank < 0 || shape->rank > MBT_STORE_RANK_MAX) {
         return false;
+    }
     for (int d = 0; d < shape->rank; d++) {
-        if (shape->dims[d] == 0)
+        if (shape->dims[d] == 0) {
             empty = true;
-        else if (total > (uint64_t)PTRDIFF_MAX / 8 / shape->dims[d])
+        } else if (total > (uint64_t)PTRDIFF_MAX / 8 / shape->dims[d]) {
             return false;
-        else
+        } else {
             total *= shape->dims[d];
+        }
     }
     *count = empty ? 0 : total;
     return true;

@@ -1,4 +1,5 @@
-/* The 512 bytes before the HDF5 part: a mark, the digest of what follows, and its length, as text. */
+/* The 512 bytes before the HDF5 part: a mark, the digest of what follows, and its length, as text.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -22,12 +23,14 @@ bool store_block_parse(const char block[MBT_USER_BLOCK_BYTES], char digest[MBT_D
     char hex[MBT_DIGEST_TEXT], number[24], again[MBT_USER_BLOCK_BYTES];
     int64_t value = 0;
     if (memcmp(block, mark, MARK) != 0 ||
-        memcmp(block + MARK + HEX, length, sizeof length - 1) != 0)
+        memcmp(block + MARK + HEX, length, sizeof length - 1) != 0) {
         return false;
+    }
     memcpy(hex, block + MARK, HEX);
     hex[HEX] = '\0';
-    if (strspn(hex, "0123456789abcdef") != HEX)
+    if (strspn(hex, "0123456789abcdef") != HEX) {
         return false;
+    }
     const char *digits = block + MARK + HEX + sizeof length - 1;
     size_t n = 0;
     while (n < sizeof number - 1 && digits[n] >= '0' && digits[n] <= '9') {
@@ -35,12 +38,14 @@ bool store_block_parse(const char block[MBT_USER_BLOCK_BYTES], char digest[MBT_D
         n++;
     }
     number[n] = '\0';
-    if (!mbt_text_to_i64(number, &value) || value < 0)
+    if (!mbt_text_to_i64(number, &value) || value < 0) {
         return false;
+    }
     /* one way to write it: leading zeros or anything in the padding is damage */
     store_block_make(hex, (uint64_t)value, again);
-    if (memcmp(again, block, sizeof again) != 0)
+    if (memcmp(again, block, sizeof again) != 0) {
         return false;
+    }
     memcpy(digest, hex, MBT_DIGEST_TEXT);
     *bytes = (uint64_t)value;
     return true;

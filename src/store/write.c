@@ -21,8 +21,7 @@ static hid_t enter_group(hid_t parent, const char *name)
         return H5Gopen2(parent, name, H5P_DEFAULT);
     }
     hid_t plist = without_times(H5P_GROUP_CREATE);
-    hid_t group = plist < 0 ? plist
-                            : H5Gcreate2(parent, name, H5P_DEFAULT, plist, H5P_DEFAULT);
+    hid_t group = plist < 0 ? plist : H5Gcreate2(parent, name, H5P_DEFAULT, plist, H5P_DEFAULT);
     store_release(plist);
     return group;
 }

@@ -54,9 +54,9 @@ double mbt_schedule_lr(const mbt_config *config, int64_t step, int64_t steps_per
         return peak * (start + (1.0 - start) * (double)step / warm);
     }
     int64_t epoch = step / steps_per_epoch;
-    /* What is left after the warm-up, 1 to 0. */
-    double span = (double)total_steps - warm;
-    double left = step < total_steps && span > 0 ? (double)(total_steps - step) / span : 0.0;
+    /* What is left after the warm-up, 1 to 0; steps before the last have warm < total. */
+    double left =
+        step < total_steps ? (double)(total_steps - step) / ((double)total_steps - warm) : 0.0;
     switch (config->schedule.kind) {
     case MBT_SCHEDULE_CONSTANT:
         return peak;
