@@ -7,12 +7,16 @@ preset=${1:?usage: jobs/build.sh PRESET}
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! cmake --preset "$preset" >"$log" 2>&1; then
-    cat "$log" >&2
-    exit 1
-fi
+quietly() {
+    "$@" >"$log" 2>&1 || {
+        cat "$log" >&2
+        exit 1
+    }
+}
+
+quietly cmake --preset "$preset"
 if [ -t 1 ]; then
     cmake --build --preset "$preset"
 else
-    cmake --build --preset "$preset" -- --quiet
+    quietly cmake --build --preset "$preset"
 fi

@@ -19,6 +19,3 @@ export OMPI_MCA_btl="${OMPI_MCA_btl:-self,vader}"
 
 # hwloc warns about the half-hidden hardware of virtual machines; nothing here depends on it.
 export HWLOC_HIDE_ERRORS="${HWLOC_HIDE_ERRORS:-2}"
-
-# After INT or TERM mpirun kills its ranks in one second by default: too short to write a checkpoint.
-export OMPI_MCA_odls_base_sigkill_timeout="${OMPI_MCA_odls_base_sigkill_timeout:-60}"

@@ -14,6 +14,27 @@ if [ ! -e "$data" ]; then
     mkdir -p "$(dirname "$data")"
     build/bin/mbt-data synth -o "$data"
 fi
+# mpirun puts a pipe in the place of its ranks' stderr; on a terminal they are given the terminal
+# itself, so that the progress bar can be drawn.
+stderr=/dev/stderr
+if [ -t 2 ] && terminal=$(tty <&2) && [ -w "$terminal" ]; then
+    stderr=$terminal
+fi
 # Two ranks even where there is one core; and not bound, as others may be bound to the same cores.
-exec mpirun --oversubscribe --bind-to none -n 2 \
-    build/bin/mbtrain configs/quickstart.json --force "$@"
+# A session of its own keeps Ctrl-C from mpirun, which would end the ranks slowly and lose their exit
+# code. It comes here instead: the ranks write a checkpoint and stop; a second one ends them as they are.
+setsid mpirun --oversubscribe --bind-to none -n 2 sh -c 'exec "$@" 2>"$0"' "$stderr" \
+    build/bin/mbtrain configs/quickstart.json --force "$@" &
+ranks=$!
+stop() {
+    signalled=yes
+    kill -USR1 "$ranks"
+    trap 'signalled=yes; kill -TERM "$ranks"' INT TERM HUP
+}
+trap stop INT TERM HUP
+while :; do
+    signalled=
+    code=0
+    wait "$ranks" || code=$?
+    [ -n "$signalled" ] || exit "$code" # a trapped signal ends `wait` early
+done

@@ -118,9 +118,9 @@ typedef void mbt_apply_fn(const mbt_apply_desc *desc, int n, mbt_map y, const fl
                           const float *b, mbt_map residual, mbt_map z);
 
 /* dz, e, z in layout destination; y and u in layout source. e.data NULL: none. u may be dz itself
- * when the shuffle is straight. du.data not NULL: (dz + e) * act' is also written in destination
- * layout (the residual's gradient); du may alias e. sum_u, sum_uy: per stored channel of source,
- * over this tile, float partial sums, result in double. */
+ * when the shuffle is straight and du is not asked for. du.data not NULL: (dz + e) * act' is also
+ * written in destination layout (the residual's gradient); du may alias e. sum_u, sum_uy: per stored
+ * channel of source, over this tile, float partial sums, result in double. */
 typedef struct mbt_apply_backward_args {
     mbt_map dz, e, z, y, u, du;
     bool stream; /* u is next read from memory, not from cache */

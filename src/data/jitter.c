@@ -1,6 +1,7 @@
 /* Colour jitter on 8-bit images as Pillow computes it. */
 #include "jitter.h"
 
+#include <assert.h>
 #include <stdint.h>
 
 enum { RGB = 3 };
@@ -16,11 +17,14 @@ static float grey(const float *red, size_t plane)
 /* int(mean + 0.5) of the grey image, in whole numbers. */
 static float mean_grey(const float *image, size_t plane)
 {
+    int64_t n = (int64_t)plane;
     int64_t sum = 0;
+    assert(n > 0);
     for (size_t i = 0; i < plane; i++) {
         sum += (int64_t)grey(image + i, plane);
     }
-    return (float)((2 * sum + (int64_t)plane) / (2 * (int64_t)plane));
+    int64_t mean = (2 * sum + n) / (2 * n);
+    return (float)mean;
 }
 
 /* Image.blend on bytes: float arithmetic, cut to 0..255, the fraction dropped. */

@@ -11,8 +11,9 @@
 
 #include "cifar_source.h"
 #include "mbt/text.h"
+#include "unpack.h"
 
-enum { BLOCK_BYTES = 1 << 16, ENTRIES_MAX = 10000 };
+enum { ENTRIES_MAX = 10000 };
 
 #define UNPACKED_BYTES_MAX ((int64_t)1 << 32)
 
@@ -75,13 +76,6 @@ static mbt_status load_folder(const char *source, const char *official, struct c
 
 /* ---- archives ---- */
 
-static mbt_status archive_fail(struct archive *archive, const char *source, mbt_error *err)
-{
-    const char *reason = archive_error_string(archive);
-    return mbt_fail(err, MBT_DATA, "%s: cannot be read as .tar.gz: %s", source,
-                    reason != NULL ? reason : "no reason given");
-}
-
 static struct cifar_file *wanted_file(struct archive_entry *entry, struct cifar_file *files,
                                       int n_files)
 {
@@ -100,8 +94,8 @@ static struct cifar_file *wanted_file(struct archive_entry *entry, struct cifar_
     return NULL;
 }
 
-static mbt_status load_entry(struct archive *archive, struct archive_entry *entry,
-                             const char *source, struct cifar_file *file, mbt_error *err)
+static mbt_status load_entry(struct archive *archive, const char *source,
+                             struct archive_entry *entry, struct cifar_file *file, mbt_error *err)
 {
     int64_t size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : -1;
     size_t have = 0;
@@ -121,7 +115,7 @@ static mbt_status load_entry(struct archive *archive, struct archive_entry *entr
     while (have < file->bytes) {
         la_ssize_t n = archive_read_data(archive, file->data + have, file->bytes - have);
         if (n < 0) {
-            return archive_fail(archive, source, err);
+            return unpack_fail(archive, source, err);
         }
         if (n == 0) {
             return mbt_fail(err, MBT_DATA, "%s: %s: cut short: got %zu bytes, wanted %zu", source,
@@ -133,41 +127,43 @@ static mbt_status load_entry(struct archive *archive, struct archive_entry *entr
     return MBT_OK;
 }
 
+static mbt_status load_entries(struct archive *tar, const char *source, struct cifar_file *files,
+                               int n_files, mbt_error *err)
+{
+    struct archive_entry *entry = NULL;
+    for (int n = 0;; n++) {
+        int got = archive_read_next_header(tar, &entry);
+        if (got == ARCHIVE_EOF) {
+            return MBT_OK;
+        }
+        if (got != ARCHIVE_OK && got != ARCHIVE_WARN) {
+            return unpack_fail(tar, source, err);
+        }
+        if (n >= ENTRIES_MAX || archive_filter_bytes(tar, 0) > UNPACKED_BYTES_MAX) {
+            return mbt_fail(err, MBT_DATA, "%s: got more than %d entries or %lld bytes", source,
+                            ENTRIES_MAX, (long long)UNPACKED_BYTES_MAX);
+        }
+        struct cifar_file *file = wanted_file(entry, files, n_files);
+        mbt_status status = file != NULL ? load_entry(tar, source, entry, file, err) : MBT_OK;
+        if (status) {
+            return status;
+        }
+    }
+}
+
 static mbt_status load_archive(const char *source, struct cifar_file *files, int n_files,
                                mbt_error *err)
 {
-    mbt_status status = MBT_OK;
-    struct archive_entry *entry = NULL;
-    struct archive *archive = archive_read_new();
-    if (archive == NULL) {
-        return mbt_fail(err, MBT_FAILURE, "%s: out of memory", source);
+    struct unpack *unpack = NULL;
+    struct archive *tar = NULL;
+    mbt_status status = unpack_open(source, &unpack, &tar, err);
+    if (!status) {
+        status = load_entries(tar, source, files, n_files, err);
     }
-    /* gzip alone: other filters may start programs */
-    if (archive_read_support_filter_gzip(archive) < ARCHIVE_WARN ||
-        archive_read_support_format_tar(archive) < ARCHIVE_WARN ||
-        archive_read_open_filename(archive, source, BLOCK_BYTES) != ARCHIVE_OK) {
-        status = archive_fail(archive, source, err);
+    if (!status) {
+        status = unpack_finish(unpack, err);
     }
-    for (int n = 0; !status; n++) {
-        int got = archive_read_next_header(archive, &entry);
-        if (got == ARCHIVE_EOF) {
-            break;
-        }
-        if (got != ARCHIVE_OK && got != ARCHIVE_WARN) {
-            status = archive_fail(archive, source, err);
-            break;
-        }
-        if (n >= ENTRIES_MAX || archive_filter_bytes(archive, 0) > UNPACKED_BYTES_MAX) {
-            status = mbt_fail(err, MBT_DATA, "%s: got more than %d entries or %lld bytes", source,
-                              ENTRIES_MAX, (long long)UNPACKED_BYTES_MAX);
-            break;
-        }
-        struct cifar_file *file = wanted_file(entry, files, n_files);
-        if (file != NULL) {
-            status = load_entry(archive, entry, source, file, err);
-        }
-    }
-    (void)archive_read_free(archive);
+    unpack_close(unpack);
     return status ? status : check_complete(source, files, n_files, err);
 }
 

@@ -75,6 +75,13 @@ static void source_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile
     }
 }
 
+/* Where an operation writes the gradient of what it reads. */
+static mbt_map gradient_of_z(const mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile)
+{
+    return s->source == MBT_SOURCE_DIRECT ? mbt_tile_gradient(plan, s->from, tile)
+                                          : mbt_tile_scratch(&s->z, plan->dz, tile);
+}
+
 /* Backward of a convolution on a tile; returns dz. */
 static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile, mbt_map z)
 {
@@ -106,8 +113,7 @@ static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_til
     }
     mbt_map dz = {NULL, 0};
     if (s->needs_dz) {
-        dz = s->source == MBT_SOURCE_DIRECT ? mbt_tile_gradient(plan, s->from, tile)
-                                            : mbt_tile_scratch(&s->z, plan->dz, tile);
+        dz = gradient_of_z(plan, s, tile);
         mbt_tile_conv(plan, s, &s->backward_data, tile, dz, dy, weights);
     }
     return dz;
@@ -135,11 +141,11 @@ static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n,
         mbt_map dz = {NULL, 0};
         if (s->op == MBT_SEGMENT_CONV) {
             dz = conv_backward(plan, s, &tile, z);
-        } else if (s->op == MBT_SEGMENT_POOL) {
-            dz = mbt_tile_scratch(&s->z, plan->dz, &tile);
+        } else if (s->op == MBT_SEGMENT_POOL && s->needs_dz) {
+            dz = gradient_of_z(plan, s, &tile);
             s->k_pool_backward->run.pool_backward(&s->z, tile.count,
                                                   mbt_tile_gradient(plan, s->to, &tile), dz);
-        } else {
+        } else if (s->op == MBT_SEGMENT_STORE) {
             dz = mbt_tile_gradient(plan, s->stored, &tile);
         }
         if (s->needs_dz) {

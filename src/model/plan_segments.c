@@ -15,6 +15,7 @@ struct build {
     int *value_of;     /* [nodes] stored value of a node's output, or -1 */
     int *norm_of;      /* [nodes] norm of a BN node, or -1 */
     int *producer;     /* [values] segment whose `stored` it is, or -1 */
+    int *readers;      /* [values] how many segments read it, without its producer */
     int *segment_node; /* [segments] CONV, LINEAR or POOL; -1 for a store */
     int *norm_node;    /* [norms] the BN node */
 };
@@ -173,18 +174,16 @@ static mbt_status make_shuffles(mbt_segment *s, const mbt_layout *from, const in
     return status;
 }
 
-/* A value that is read at its segment and once more: where its second gradient arrives. */
-static mbt_status second_reader(struct build *b, int node, int value, mbt_error *err)
+/* A segment reads a value, and writes its gradient: nobody else may. A value that a segment's source
+ * made is read by that segment too, which adds the gradient that comes this other way. */
+static mbt_status add_reader(struct build *b, int node, int value, mbt_error *err)
 {
+    const bool first = b->readers[value]++ == 0;
     if (b->producer[value] < 0) {
-        return MBT_OK;
+        return first ? MBT_OK : refuse(b, node, "reads a value that another reads already", err);
     }
-    mbt_segment *maker = &b->plan->segments[b->producer[value]];
-    if (maker->extra >= 0) {
-        return refuse(b, node, "reads a value that two others read already", err);
-    }
-    maker->extra = value;
-    return MBT_OK;
+    b->plan->segments[b->producer[value]].extra = value;
+    return first ? MBT_OK : refuse(b, node, "reads a value that two others read already", err);
 }
 
 static mbt_status set_apply(struct build *b, mbt_segment *s, int x, mbt_error *err)
@@ -202,12 +201,16 @@ static mbt_status set_apply(struct build *b, mbt_segment *s, int x, mbt_error *e
     s->apply.source = *from;
     s->apply.destination = s->z;
     s->apply.act = e.act;
+    status = add_reader(b, x, e.from, err);
+    if (status != MBT_OK) {
+        goto done;
+    }
     if (e.residual >= 0) {
         if (!same_layout(&b->plan->values[e.residual].layout, &s->z)) {
             status = refuse(b, x, "adds maps of different layouts", err);
             goto done;
         }
-        status = second_reader(b, x, e.residual, err);
+        status = add_reader(b, x, e.residual, err);
         if (status != MBT_OK) {
             goto done;
         }
@@ -236,6 +239,7 @@ static mbt_status set_source(struct build *b, mbt_segment *s, int x, mbt_error *
 {
     const mbt_graph *graph = b->graph;
     s->residual = s->stored = s->extra = s->from_norm = -1;
+    s->source = MBT_SOURCE_DIRECT;
     while (graph->nodes[x].kind == MBT_NODE_DROPOUT) {
         if (graph->nodes[x].p > 0) {
             s->source = MBT_SOURCE_DROPOUT;
@@ -250,14 +254,13 @@ static mbt_status set_source(struct build *b, mbt_segment *s, int x, mbt_error *
         }
     }
     const int value = b->value_of[x];
-    if (s->source == MBT_SOURCE_DROPOUT) {
-        s->from = value;
-        return value >= 0 ? MBT_OK : refuse(b, x, "dropout must follow a pool", err);
+    const bool as_it_is = value >= 0 && same_layout(&b->plan->values[value].layout, &s->z);
+    if (s->source == MBT_SOURCE_DROPOUT && (!as_it_is || s->z.sections > 1 || s->z.h * s->z.w > 1)) {
+        return refuse(b, x, "dropout must follow a pool", err);
     }
-    if (value >= 0 && same_layout(&b->plan->values[value].layout, &s->z)) {
-        s->source = MBT_SOURCE_DIRECT;
+    if (as_it_is) {
         s->from = value;
-        return second_reader(b, x, value, err);
+        return add_reader(b, x, value, err);
     }
     return set_apply(b, s, x, err);
 }
@@ -325,6 +328,9 @@ static mbt_status add_store(struct build *b, int node, mbt_error *err)
 {
     const mbt_node *last = &b->graph->nodes[node];
     mbt_segment *s = &b->plan->segments[b->plan->n_segments];
+    if (b->plan->n_values == 0) {
+        return refuse(b, node, "there is no convolution before it", err);
+    }
     const mbt_value *made = &b->plan->values[b->plan->n_values - 1];
     s->z = (mbt_layout){last->c, last->h, last->w, made->layout.sections, made->layout.block};
     s->op = MBT_SEGMENT_STORE;
@@ -333,7 +339,7 @@ static mbt_status add_store(struct build *b, int node, mbt_error *err)
     b->consumers[node] = 2; /* the caller reads it: keep it */
     const mbt_status status = set_source(b, s, node, err);
     b->segment_node[b->plan->n_segments++] = -1;
-    return status;
+    return status == MBT_OK && s->stored < 0 ? refuse(b, node, "cannot end a network", err) : status;
 }
 
 /* ---- parameters ---- */
@@ -417,12 +423,15 @@ static mbt_status build_all(struct build *b, mbt_error *err)
             }
         }
     }
+    const int last = graph->n_nodes - 1;
+    for (int i = 0; i < last && status == MBT_OK; i++) {
+        status = b->consumers[i] > 0 ? MBT_OK : refuse(b, i, "is read by nobody", err);
+    }
     for (int i = 0; i < graph->n_nodes && status == MBT_OK; i++) {
         if (is_op(graph->nodes[i].kind)) {
             status = add_op(b, i, err);
         }
     }
-    const int last = graph->n_nodes - 1;
     if (status == MBT_OK && !is_op(graph->nodes[last].kind)) {
         status = add_store(b, last, err);
     }
@@ -444,7 +453,7 @@ mbt_status mbt_plan_make_segments(mbt_plan *plan, const mbt_graph *graph, mbt_er
 {
     const size_t n = (size_t)graph->n_nodes + 1;
     struct build b = {.graph = graph, .plan = plan};
-    int *work = calloc(8 * n, sizeof *work);
+    int *work = calloc(9 * n, sizeof *work);
     plan->segments = calloc(n, sizeof *plan->segments);
     plan->values = calloc(2 * n, sizeof *plan->values);
     plan->norms = calloc(n, sizeof *plan->norms);
@@ -460,6 +469,7 @@ mbt_status mbt_plan_make_segments(mbt_plan *plan, const mbt_graph *graph, mbt_er
         b.segment_node = work + 3 * n;
         b.norm_node = work + 4 * n;
         b.producer = work + 5 * n; /* [2n] */
+        b.readers = work + 7 * n;  /* [2n] */
         status = build_all(&b, err);
     }
     free(work);

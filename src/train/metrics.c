@@ -17,37 +17,38 @@ typedef enum column_kind { COUNT, REAL } column_kind;
 typedef struct column {
     const char *name;
     size_t offset; /* in mbt_metrics_row */
-    column_kind kind;
     const char *unit, *description;
     const char *format; /* of a REAL, for people */
-    bool timing;        /* another one in every run: no part of a digest */
+    column_kind kind;
+    bool timing; /* another one in every run: no part of a digest */
 } column;
 
 #define FIELD(name) #name, offsetof(mbt_metrics_row, name)
 
 /* clang-format off */
 static const column columns[] = {
-    {FIELD(epoch), COUNT, "epochs", "epochs completed", NULL, false},
-    {FIELD(step), COUNT, "steps", "steps done at the end of the epoch", NULL, false},
-    {FIELD(lr), REAL, "1", "learning rate of the last step", "%.4g", false},
-    {FIELD(train_loss), REAL, "nat", "mean loss of the training samples as they passed", "%.4f", false},
-    {FIELD(train_top1), REAL, "%", "training samples whose class came first, as they passed", "%.2f", false},
-    {FIELD(valid_loss), REAL, "nat", "mean loss of the held-out samples", "%.4f", false},
-    {FIELD(valid_top1), REAL, "%", "held-out samples whose class came first", "%.2f", false},
-    {FIELD(valid_top5), REAL, "%", "held-out samples whose class came among the first five", "%.2f", false},
-    {FIELD(test_loss), REAL, "nat", "mean loss of the test samples", "%.4f", false},
-    {FIELD(test_top1), REAL, "%", "test samples whose class came first", "%.2f", false},
-    {FIELD(test_top5), REAL, "%", "test samples whose class came among the first five", "%.2f", false},
-    {FIELD(train_s), REAL, "s", "wall time of training", "%.1f", true},
-    {FIELD(evaluate_s), REAL, "s", "wall time of evaluation", "%.1f", true},
-    {FIELD(images_per_s), REAL, "1/s", "training samples a second of training", "%.0f", true},
+    {FIELD(epoch), "epochs", "epochs completed", NULL, COUNT, false},
+    {FIELD(step), "steps", "steps done at the end of the epoch", NULL, COUNT, false},
+    {FIELD(lr), "1", "learning rate of the last step", "%.4g", REAL, false},
+    {FIELD(train_loss), "nat", "mean loss of the training samples as they passed", "%.4f", REAL, false},
+    {FIELD(train_top1), "%", "training samples whose class came first, as they passed", "%.2f", REAL, false},
+    {FIELD(valid_loss), "nat", "mean loss of the held-out samples", "%.4f", REAL, false},
+    {FIELD(valid_top1), "%", "held-out samples whose class came first", "%.2f", REAL, false},
+    {FIELD(valid_top5), "%", "held-out samples whose class came among the first five", "%.2f", REAL, false},
+    {FIELD(test_loss), "nat", "mean loss of the test samples", "%.4f", REAL, false},
+    {FIELD(test_top1), "%", "test samples whose class came first", "%.2f", REAL, false},
+    {FIELD(test_top5), "%", "test samples whose class came among the first five", "%.2f", REAL, false},
+    {FIELD(train_s), "s", "wall time of training", "%.1f", REAL, true},
+    {FIELD(evaluate_s), "s", "wall time of evaluation", "%.1f", REAL, true},
+    {FIELD(images_per_s), "1/s", "training samples a second of training", "%.0f", REAL, true},
 };
 /* clang-format on */
 
 /* ROWS_MAX bounds what a damaged or foreign file can make us allocate. */
 enum { N_COLUMNS = sizeof columns / sizeof *columns, ROWS_MAX = 10000000, CELL_BYTES = 40 };
 
-_Static_assert(sizeof(mbt_metrics_row) == N_COLUMNS * 8, "every field is a column of eight bytes");
+_Static_assert(sizeof(mbt_metrics_row) == (size_t)N_COLUMNS * 8,
+               "every field is a column of eight bytes");
 
 static const double LOSS_UNIT = 0x1p-24;
 
@@ -230,6 +231,7 @@ mbt_status mbt_metrics_load(mbt_metrics *metrics, mbt_store *store, const char *
             goto done;
         }
         for (int row = 0; row < loaded.n_rows; row++) {
+            assert(loaded.rows);
             memcpy((char *)&loaded.rows[row] + c->offset, values[row], sizeof *values);
         }
     }

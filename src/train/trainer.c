@@ -24,6 +24,7 @@ struct trainer {
     mbt_state state;
     mbt_progress bar;
     int64_t steps_per_epoch, total_steps;
+    int64_t saved_step; /* of the newest checkpoint, -1 when there is none */
     int64_t images; /* trained since this process began */
     double began;   /* clock at which the running epoch began here */
     double start_s; /* seconds of the epoch that an earlier process spent */
@@ -85,6 +86,9 @@ static mbt_status save(struct trainer *t, bool is_best, mbt_error *err)
                                          (int)t->setup->config.checkpoint.keep, t->digest, err);
         }
         status = mbt_comm_agree(t->setup->comm, status, err);
+    }
+    if (status == MBT_OK) {
+        t->saved_step = t->state.progress.step;
     }
     (void)mbt_timer_switch(&t->step.timer, before);
     return status;
@@ -202,26 +206,28 @@ static void show_progress(struct trainer *t, int64_t first)
                       steps > 0 ? here / steps * (double)(t->total_steps - p->step) : 0);
 }
 
-/* Steps until the epoch's end, a stop, or the configuration's step limit. */
+/* Steps until the epoch's end, a stop, or the configuration's step limit. What fails on rank zero
+ * alone (the lock is lost) is a wish to stop: the ranks agree on it after the step that tells all. */
 static mbt_status run_epoch(struct trainer *t, double *lr, mbt_error *err)
 {
     mbt_setup *setup = t->setup;
     mbt_progress_state *p = &t->state.progress;
     const int64_t first = p->step_in_epoch;
-    mbt_status status = MBT_OK;
+    mbt_status status = MBT_OK, beat = MBT_OK;
     mbt_sampler_epoch(setup->sampler, p->epoch);
     if (t->run != NULL) {
         mbt_progress_begin(&t->bar, p->epoch + 1, setup->config.train.epochs, first, t->steps_per_epoch);
     }
     while (p->step_in_epoch < t->steps_per_epoch && p->step < t->total_steps && !t->stop &&
            status == MBT_OK) {
-        bool stop = mbt_stop_wanted(RESERVE_S);
+        bool stop = mbt_stop_wanted(RESERVE_S) || beat != MBT_OK;
         *lr = mbt_schedule_lr(&setup->config, p->step, t->steps_per_epoch,
                               t->steps_per_epoch * setup->config.train.epochs);
         const int n = mbt_sampler_samples(setup->sampler, p->step_in_epoch);
         status = mbt_step_run(&t->step, p->epoch, mbt_sampler_groups(setup->sampler, p->step_in_epoch),
                               n, *lr, load_group, t, &stop, &p->epoch_counts, err);
         if (status != MBT_OK) {
+            status = mbt_error_prefix(err, "step %" PRId64, p->step + 1);
             break;
         }
         t->stop = stop;
@@ -231,12 +237,12 @@ static mbt_status run_epoch(struct trainer *t, double *lr, mbt_error *err)
         p->epoch_s = t->start_s + mbt_timer_clock() - t->began;
         if (t->run != NULL) {
             show_progress(t, first);
-            status = mbt_run_beat(t->run, err);
+            beat = beat != MBT_OK ? beat : mbt_run_beat(t->run, err);
         }
         const int64_t every = setup->config.checkpoint.every_steps;
-        if (every > 0 && p->step % every == 0) {
-            status = mbt_comm_agree(setup->comm, status, err);
-            if (status == MBT_OK && p->step_in_epoch < t->steps_per_epoch) {
+        if (every > 0 && p->step % every == 0 && p->step_in_epoch < t->steps_per_epoch) {
+            status = mbt_comm_agree(setup->comm, beat, err);
+            if (status == MBT_OK) {
                 status = save(t, false, err);
             }
         }
@@ -244,7 +250,7 @@ static mbt_status run_epoch(struct trainer *t, double *lr, mbt_error *err)
     if (t->run != NULL) {
         mbt_progress_end(&t->bar);
     }
-    return mbt_comm_agree(setup->comm, status, err);
+    return mbt_comm_agree(setup->comm, status != MBT_OK ? status : beat, err);
 }
 
 static mbt_status run_all(struct trainer *t, mbt_error *err)
@@ -261,13 +267,55 @@ static mbt_status run_all(struct trainer *t, mbt_error *err)
             status = end_epoch(t, lr, err);
         }
     }
-    if (status == MBT_OK && p->step_in_epoch > 0) {
-        status = save(t, false, err); /* stopped, or at the step limit, inside an epoch */
+    if (status == MBT_OK && t->saved_step != p->step) {
+        status = save(t, false, err); /* stopped, or at the step limit */
     }
     return status;
 }
 
 /* ---- start and end ---- */
+
+/* Steps count what the batch and the training split make of an epoch: neither may have changed. */
+static mbt_status check_counters(const struct trainer *t, mbt_error *err)
+{
+    const mbt_progress_state *p = &t->state.progress;
+    if (p->step_in_epoch < t->steps_per_epoch &&
+        p->step == p->epoch * t->steps_per_epoch + p->step_in_epoch) {
+        return MBT_OK;
+    }
+    return mbt_fail(err, MBT_CONFIG,
+                    "%s: step %" PRId64 " after %" PRId64 " epochs does not fit %" PRId64
+                    " steps an epoch: train.batch, data.validation and data.train_limit must stay "
+                    "what they were when the run began",
+                    t->options->resume, p->step, p->epoch, t->steps_per_epoch);
+}
+
+/* Weights and counters from the checkpoint, or drawn. */
+static mbt_status begin(struct trainer *t, bool *other_plan, mbt_error *err)
+{
+    mbt_setup *setup = t->setup;
+    if (t->options->resume == NULL) {
+        return mbt_init_weights(&setup->plan->params, &setup->graph, &setup->config,
+                                setup->plan->weights, err);
+    }
+    mbt_status status = mbt_checkpoint_load(&t->state, t->options->resume, other_plan, err);
+    t->saved_step = t->state.progress.step;
+    return status == MBT_OK ? check_counters(t, err) : status;
+}
+
+/* Only now that all is known to fit: what is in the folder stays as it was otherwise. The table may
+ * be older than the checkpoint, or newer when that is not the last one. */
+static mbt_status write_first_files(struct trainer *t, mbt_error *err)
+{
+    mbt_status status = MBT_OK;
+    if (t->run != NULL) {
+        status = mbt_run_write_config(t->run, &t->setup->config, err);
+        if (status == MBT_OK && t->options->resume != NULL) {
+            status = mbt_run_write_metrics(t->run, &t->metrics, err);
+        }
+    }
+    return mbt_comm_agree(t->setup->comm, status, err);
+}
 
 static mbt_status start(struct trainer *t, mbt_error *err)
 {
@@ -294,13 +342,10 @@ static mbt_status start(struct trainer *t, mbt_error *err)
     }
     mbt_progress_init(&t->bar, setup->log, t->options->interval_s);
     bool other_plan = false;
-    if (t->options->resume != NULL) {
-        status = mbt_checkpoint_load(&t->state, t->options->resume, &other_plan, err);
-    } else {
-        status = mbt_init_weights(&setup->plan->params, &setup->graph, &setup->config,
-                                  setup->plan->weights, err);
+    status = mbt_comm_agree(setup->comm, begin(t, &other_plan, err), err);
+    if (status == MBT_OK) {
+        status = write_first_files(t, err);
     }
-    status = mbt_comm_agree(setup->comm, status, err);
     if (status == MBT_OK && other_plan) {
         mbt_log_root(setup->log, MBT_LOG_WARN,
                      "the checkpoint was made with other kernels or cuts: bits may differ from here on");
@@ -323,9 +368,21 @@ static void report(const struct trainer *t)
     (void)printf("checkpoint: %s/last.h5\nstate digest: %s\n", mbt_run_checkpoints(t->run), t->digest);
 }
 
+/* A diverged run saves nothing more; its error says where the last good state is. */
+static mbt_status say_what_is_left(const struct trainer *t, mbt_error *err)
+{
+    const mbt_error before = *err;
+    char left[MBT_PATH_BYTES + 64] = "no checkpoint had been written yet";
+    if (t->run != NULL && t->saved_step >= 0) {
+        (void)snprintf(left, sizeof left, "the last checkpoint is %s/last.h5, of step %" PRId64,
+                       mbt_run_checkpoints(t->run), t->saved_step);
+    }
+    return mbt_fail(err, before.code, "%.700s; %.300s", before.message, left);
+}
+
 mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *options, mbt_error *err)
 {
-    struct trainer t = {.setup = setup, .run = run, .options = options};
+    struct trainer t = {.setup = setup, .run = run, .options = options, .saved_step = -1};
     mbt_status status = start(&t, err);
     if (status == MBT_OK) {
         mbt_log_root(setup->log, MBT_LOG_INFO,
@@ -338,6 +395,9 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
         const bool finished = t.state.progress.step >= t.total_steps;
         status = run_all(&t, err);
         (void)mbt_timer_switch(&t.step.timer, MBT_PHASE_OTHER);
+        if (status == MBT_DIVERGED) {
+            status = say_what_is_left(&t, err);
+        }
         if (status == MBT_OK && finished) {
             mbt_log_root(setup->log, MBT_LOG_INFO, "the run was complete already");
             status = mbt_comm_agree(setup->comm, mbt_state_digest(&t.state, t.digest, err), err);
@@ -346,7 +406,7 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
     if (status == MBT_OK) {
         report(&t);
         mbt_summary_print(setup->comm, &t.step.timer, t.images, stdout);
-        if (t.stop && t.state.progress.epoch < setup->config.train.epochs) {
+        if (t.stop && t.state.progress.step < t.total_steps) {
             status = mbt_fail(err, MBT_STOPPED, "stopped at step %" PRId64 " (%s); resume goes on from there",
                               t.state.progress.step, mbt_stop_reason()[0] != '\0' ? mbt_stop_reason()
                                                                                   : "another rank's wish");

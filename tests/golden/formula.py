@@ -13,10 +13,10 @@ IMAGE, COARSE, LABEL, INPUT, OUTPUT_GRADIENT = 1000, 2000, 3000, 4000, 4001  # s
 
 # golden_kind, in its order
 (CONV, CLASSIFIER, CLASSIFIER_BIAS, NOISE, GAMMA, BETA, GAMMA_WIDE, GAMMA_CALM, BETA_CALM, GAMMA_CALM_HEAD,
- BETA_CALM_HEAD) = range(11)
+ BETA_CALM_HEAD, DEPTHWISE_CALM, CLASSIFIER_CALM) = range(13)
 OFFSET_SCALE = {CLASSIFIER: (0.0, 0.05), CLASSIFIER_BIAS: (0.0, 0.1), NOISE: (0.0, 1.75), GAMMA: (1.0, 0.5), BETA: (0.0, 0.3),
-                GAMMA_WIDE: (2.0, 1.0), GAMMA_CALM: (0.375, 0.125), GAMMA_CALM_HEAD: (0.046875, 0.015625),
-                BETA_CALM_HEAD: (0.375, 0.0625)}
+                GAMMA_WIDE: (2.0, 1.0), GAMMA_CALM: (0.375, 0.125), GAMMA_CALM_HEAD: (3 / 256, 1 / 256),
+                BETA_CALM_HEAD: (3 / 32, 1 / 64), CLASSIFIER_CALM: (0.0, 0.25)}
 
 
 def _mix(z):
@@ -47,6 +47,8 @@ def fill(seed, stream, kind, fan, shape):
     elif kind == BETA_CALM:  # of eight channels one sits below 0, one above 6, six between
         zone = random & np.uint64(7)
         value = np.where(zone == 0, -3.0, np.where(zone == 1, 9.0, 3.0)) + 0.25 * u
+    elif kind == DEPTHWISE_CALM:  # 3x3, the centre outweighs the rest
+        value = np.where(np.arange(u.size) % 9 == 4, 1.0 + 0.25 * u, 0.125 * u)
     else:
         offset, scale = OFFSET_SCALE[kind]
         value = offset + scale * u
@@ -67,7 +69,7 @@ def labels(seed, step, count, classes):
 
 
 def checksum(values):
-    """Wrapping sum of (2 i + 1) * (bits of the i-th float32): equal only if every bit is, for practical purposes."""
+    """Wrapping sum of (2 i + 1) * (bits of the i-th value as float32)."""
     raw = np.ascontiguousarray(values, dtype=np.float32).reshape(-1).view(np.uint32).astype(np.uint64)
     with np.errstate(over="ignore"):
         return (raw * (np.arange(raw.size, dtype=np.uint64) * np.uint64(2) + np.uint64(1))).sum(dtype=np.uint64).view(np.int64)

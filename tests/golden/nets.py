@@ -123,30 +123,33 @@ class Network(nn.Module):
         return self.classifier(self.head(self.blocks(self.stem(x))))
 
 
-# (gamma, beta) of batch norms that a ReLU6 follows; of the last one; of the others
-STYLES = {
-    "rough": ((formula.GAMMA, formula.BETA), (formula.GAMMA, formula.BETA), (formula.GAMMA, formula.BETA)),
-    "wide": ((formula.GAMMA_WIDE, formula.BETA), (formula.GAMMA_WIDE, formula.BETA), (formula.GAMMA, formula.BETA)),
-    "calm": ((formula.GAMMA_CALM, formula.BETA_CALM), (formula.GAMMA_CALM_HEAD, formula.BETA_CALM_HEAD),
+STYLES = {  # kinds of the convs, the depthwise convs, the classifier; of (gamma, beta) of batch norms before a ReLU6, the head's, the others
+    "rough": (formula.CONV, formula.CONV, formula.CLASSIFIER, (formula.GAMMA, formula.BETA), (formula.GAMMA, formula.BETA),
+              (formula.GAMMA, formula.BETA)),
+    "wide": (formula.CONV, formula.CONV, formula.CLASSIFIER, (formula.GAMMA_WIDE, formula.BETA), (formula.GAMMA_WIDE, formula.BETA),
              (formula.GAMMA, formula.BETA)),
+    "calm": (formula.CONV, formula.DEPTHWISE_CALM, formula.CLASSIFIER_CALM, (formula.GAMMA_CALM, formula.BETA_CALM),
+             (formula.GAMMA_CALM_HEAD, formula.BETA_CALM_HEAD), (formula.GAMMA, formula.BETA)),
 }
 
 
 def parameter_rules(net, style):
     """(name, parameter, kind, fan, decayed) of every trainable parameter in state-dict order; its
     position in this list is its stream. Dense and grouped convs and the classifier's matrix decay."""
+    conv, depthwise, classifier, relu_norm, head_norm, linear_norm = STYLES[style]
     out = []
     for path, m in net.named_modules():
         name = path + "." if path else ""
         if isinstance(m, nn.Conv2d):
             fan = m.kernel_size[0] * m.kernel_size[1] * m.out_channels // m.groups
-            out.append((name + "weight", m.weight, formula.CONV, fan, m.groups < m.in_channels))
+            is_depthwise = m.groups == m.in_channels
+            out.append((name + "weight", m.weight, depthwise if is_depthwise else conv, fan, not is_depthwise))
         elif isinstance(m, nn.BatchNorm2d):
-            gamma, beta = STYLES[style][2 if not m.relu else 1 if path == "head.bn" else 0]
+            gamma, beta = linear_norm if not m.relu else head_norm if path == "head.bn" else relu_norm
             out.append((name + "weight", m.weight, gamma, 0, False))
             out.append((name + "bias", m.bias, beta, 0, False))
         elif isinstance(m, nn.Linear):
-            out.append((name + "weight", m.weight, formula.CLASSIFIER, 0, True))
+            out.append((name + "weight", m.weight, classifier, 0, True))
             out.append((name + "bias", m.bias, formula.CLASSIFIER_BIAS, 0, False))
     assert [o[0] for o in out] == [n for n, _ in net.named_parameters()]
     return out

@@ -1,7 +1,8 @@
 /* Naive references for the kernels: the equations of kernel.h as plain loops in double.
  *
- * Maps are PyTorch's [N][C][H][W], weights its [O][I/G][kh][kw]; nothing here knows a stored layout,
- * a tile or a shuffle of lanes. For tests alone, never linked into a program. Depends on nothing. */
+ * Maps are PyTorch's [N][C][H][W], weights its [O][I/G][kh][kw]; nothing here knows a stored
+ * layout, a tile or a shuffle of lanes. For tests alone, never linked into a program. Depends on
+ * nothing. */
 #ifndef REF_H
 #define REF_H
 

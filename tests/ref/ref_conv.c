@@ -38,8 +38,10 @@ static void walk_element(const ref_conv *c, int n, int o, int row, int column, v
 {
     const int per_group = c->c_in / c->groups, group = o / (c->c_out / c->groups);
     const int h_out = ref_conv_side(c, c->h), w_out = ref_conv_side(c, c->w);
-    struct product p = {.y = (((size_t)n * (size_t)c->c_out + (size_t)o) * (size_t)h_out +
-                              (size_t)row) * (size_t)w_out + (size_t)column};
+    struct product p = {
+        .y = (((size_t)n * (size_t)c->c_out + (size_t)o) * (size_t)h_out + (size_t)row) *
+                 (size_t)w_out +
+             (size_t)column};
     for (int i = 0; i < per_group; i++) {
         for (int kh = 0; kh < c->kernel; kh++) {
             for (int kw = 0; kw < c->kernel; kw++) {
@@ -49,9 +51,12 @@ static void walk_element(const ref_conv *c, int n, int o, int row, int column, v
                 }
                 const int channel = group * per_group + i;
                 p.x = (((size_t)n * (size_t)c->c_in + (size_t)channel) * (size_t)c->h + (size_t)y) *
-                          (size_t)c->w + (size_t)x;
-                p.weight = (((size_t)o * (size_t)per_group + (size_t)i) * (size_t)c->kernel +
-                            (size_t)kh) * (size_t)c->kernel + (size_t)kw;
+                          (size_t)c->w +
+                      (size_t)x;
+                p.weight =
+                    (((size_t)o * (size_t)per_group + (size_t)i) * (size_t)c->kernel + (size_t)kh) *
+                        (size_t)c->kernel +
+                    (size_t)kw;
                 call(context, &p);
             }
         }

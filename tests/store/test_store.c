@@ -1,5 +1,5 @@
-/* What goes into a store comes out: data sets of every type and layout, attributes, groups, digests;
- * and the same content gives the same bytes. */
+/* What goes into a store comes out: data sets of every type and layout, attributes, groups,
+ * digests; and the same content gives the same bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

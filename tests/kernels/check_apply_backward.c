@@ -1,0 +1,204 @@
+/* The way back through apply: against the naive one, central differences and the adjoint identity,
+ * with every aliasing that kernel.h allows. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "kernels/apply_trial.h"
+#include "kernels/checks.h"
+
+enum flag {
+    RELU6 = 1,
+    WITH_E = 2,
+    WITH_DU = 4,
+    U_IS_DZ = 8,
+    DU_IS_E = 16,
+    FLAGS = 32,
+    STREAM = 32
+};
+
+struct result {
+    double *u, *du; /* du NULL: not asked for */
+    double *sum_u, *sum_uy;
+};
+
+static struct result run(subject *s, const apply_trial *t, int flags, const double *dz,
+                         const double *e, const double *mean)
+{
+    const mbt_apply_desc *d = &t->desc;
+    const int n = t->where.shape.n;
+    const bool wide = t->where.wide;
+    const size_t stored = (size_t)mbt_layout_stored(&d->source);
+    test_map m_dz = map_take(s, &d->destination, n, wide, false);
+    test_map m_e = map_take(s, &d->destination, n, wide, false);
+    test_map m_z = map_take(s, &d->destination, n, wide, false);
+    test_map m_y = map_take(s, &d->source, n, wide, false);
+    map_fill(s, &m_dz, dz);
+    map_fill(s, &m_e, e);
+    map_fill(s, &m_z, t->z);
+    map_fill(s, &m_y, t->y);
+    test_map m_u = (flags & U_IS_DZ) != 0 ? m_dz : map_take(s, &d->source, n, wide, false);
+    test_map m_du = (flags & DU_IS_E) != 0 ? m_e : map_take(s, &d->destination, n, wide, false);
+    const mbt_map none = {NULL, 0};
+    const mbt_apply_backward_args args = {
+        .dz = m_dz.view,
+        .e = (flags & WITH_E) != 0 ? m_e.view : none,
+        .z = m_z.view,
+        .y = m_y.view,
+        .u = m_u.view,
+        .du = (flags & WITH_DU) != 0 ? m_du.view : none,
+        .stream = (flags & STREAM) != 0,
+        .mean = channels_pack(s, &d->source, mean),
+        .sum_u = subject_doubles(s, stored),
+        .sum_uy = subject_doubles(s, stored),
+    };
+    subject_kernel(s, MBT_OP_APPLY_BACKWARD, d)->run.apply_backward(d, n, &args);
+
+    map_unchanged(s, &m_z, "z");
+    map_unchanged(s, &m_y, "y");
+    if ((flags & U_IS_DZ) == 0) {
+        map_unchanged(s, &m_dz, "dz");
+    }
+    if ((flags & DU_IS_E) == 0) {
+        map_unchanged(s, &m_e, "e");
+    }
+    map_written(s, &m_u, "u");
+    struct result got = {.u = map_read(s, &m_u)};
+    if ((flags & WITH_DU) != 0) {
+        map_written(s, &m_du, "du");
+        got.du = map_read(s, &m_du);
+    }
+    got.sum_u = channels_read(s, &d->source, args.sum_u);
+    got.sum_uy = channels_read(s, &d->source, args.sum_uy);
+    return got;
+}
+
+static void against_reference(subject *s, const apply_trial *t, const struct result *got,
+                              const double *dz, const double *e, const double *mean)
+{
+    const ref_shape *shape = &t->where.shape;
+    double *du = subject_doubles(s, t->count), *u = subject_doubles(s, t->count);
+    ref_sums *sums = subject_take(s, (size_t)shape->c * sizeof *sums);
+    ref_apply_backward(shape, t->from, dz, e, t->z, t->relu6, du, u);
+    ref_backward_sums(shape, u, t->y, mean, sums);
+    subject_compare(s, "u", got->u, u, t->count, 1e-5);
+    if (got->du != NULL) {
+        subject_compare(s, "du", got->du, du, t->count, 1e-5);
+    }
+    for (int c = 0; c < shape->c; c++) {
+        subject_near(s, "sum of u", got->sum_u[c], sums[c].u, 1e-6 * sums[c].u_size);
+        subject_near(s, "sum of u*(y-mean)", got->sum_uy[c], sums[c].uy, 1e-6 * sums[c].uy_size);
+    }
+}
+
+/* apply works element by element: one central difference of the naive one shifts all of them. */
+static double *slopes(subject *s, const apply_trial *t, const double *y_step, const double *r_step)
+{
+    const ref_shape *shape = &t->where.shape;
+    double *sides[2];
+    for (int side = 0; side < 2; side++) {
+        const double sign = side == 0 ? -1 : 1;
+        double *y = subject_doubles(s, t->count), *r = subject_doubles(s, t->count);
+        for (size_t i = 0; i < t->count; i++) {
+            y[i] = t->y[i] + sign * *y_step;
+            r[i] = (t->residual != NULL ? t->residual[i] : 0) + sign * *r_step;
+        }
+        sides[side] = subject_doubles(s, t->count);
+        ref_apply(shape, t->from, y, t->a, t->b, r, t->relu6, sides[side]);
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        sides[1][i] = (sides[1][i] - sides[0][i]) / (2 * (*y_step + *r_step));
+    }
+    return sides[1];
+}
+
+static void against_differences(subject *s, const apply_trial *t, const struct result *got,
+                                const double *total)
+{
+    const ref_shape *shape = &t->where.shape;
+    const size_t channels = (size_t)shape->c, pixels = (size_t)shape->h * (size_t)shape->w;
+    const double step = 1e-4, none = 0;
+    const double *by_y = slopes(s, t, &step, &none), *by_r = slopes(s, t, &none, &step);
+    double *want_y = subject_doubles(s, t->count), *want_r = subject_doubles(s, t->count);
+    double *got_y = subject_doubles(s, t->count);
+    for (size_t i = 0; i < t->count; i++) {
+        const size_t image = i / (channels * pixels), f = (size_t)t->from[i / pixels % channels];
+        const size_t at = (image * channels + f) * pixels + i % pixels;
+        want_y[at] = total[i] * by_y[i];
+        want_r[i] = total[i] * by_r[i];
+        got_y[at] = t->a[f] * got->u[at]; /* statistics held fast: norm_backward has the rest */
+    }
+    subject_compare(s, "a*u by differences", got_y, want_y, t->count, 1e-5);
+    if (got->du != NULL) {
+        subject_compare(s, "du by differences", got->du, want_r, t->count, 1e-5);
+    }
+}
+
+/* Without activation and offset apply is linear: <apply(y), g> = <y, a*u>. */
+static void adjoint_identity(subject *s, const apply_trial *t, const struct result *got,
+                             const double *total)
+{
+    const size_t channels = (size_t)t->where.shape.c;
+    const size_t pixels = (size_t)t->where.shape.h * (size_t)t->where.shape.w;
+    const double *z = apply_run(s, t, NULL, NULL);
+    double back = 0, scale = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        back += t->y[i] * t->a[i / pixels % channels] * got->u[i];
+        scale += fabs(z[i] * total[i]);
+    }
+    subject_near(s, "adjoint identity", back, ref_dot(z, total, t->count), 1e-5 * scale);
+}
+
+static void one_case(subject *s, const apply_shape *where, int flags)
+{
+    apply_trial t;
+    apply_describe(s, where, (flags & RELU6) != 0, &t);
+    const bool straight = t.backward.straight && where->sections_from == where->sections_to;
+    const bool allowed = ((flags & U_IS_DZ) == 0 || (straight && (flags & WITH_DU) == 0)) &&
+                         ((flags & DU_IS_E) == 0 || (flags & WITH_DU && flags & WITH_E));
+    if (allowed &&
+        subject_begin(
+            s, &t.desc, "%d channels, sections %d to %d, %s, map %dx%d, %d images%s, %s%s%s%s%s%s",
+            where->shape.c, where->sections_from, where->sections_to, channel_map_name(where->map),
+            where->shape.h, where->shape.w, where->shape.n, where->wide ? " of more" : "",
+            t.relu6 ? "relu6" : "no activation", flags & WITH_E ? ", e" : "",
+            flags & WITH_DU ? ", du" : "", flags & STREAM ? ", stream" : "",
+            flags & U_IS_DZ ? ", u is dz" : "", flags & DU_IS_E ? ", du is e" : "")) {
+        apply_values(s, &t, (flags & WITH_DU) != 0);
+        const double *dz = subject_values(s, t.count), *e = subject_values(s, t.count);
+        const double *mean = subject_values(s, (size_t)where->shape.c);
+        const struct result got = run(s, &t, flags, dz, e, mean);
+        double *total = subject_doubles(s, t.count);
+        for (size_t i = 0; i < t.count; i++) {
+            total[i] = dz[i] + (flags & WITH_E ? e[i] : 0);
+        }
+        against_reference(s, &t, &got, dz, flags & WITH_E ? e : NULL, mean);
+        against_differences(s, &t, &got, total);
+        if (!t.relu6) {
+            adjoint_identity(s, &t, &got, total);
+        }
+        subject_end(s);
+    }
+    apply_release(&t);
+}
+
+static void each_flag(subject *s, const apply_shape *where)
+{
+    for (int flags = 0; flags < FLAGS; flags++) {
+        one_case(s, where, flags | ((flags + where->turn) % 2 == 1 ? STREAM : 0));
+    }
+}
+
+static void cases(subject *s)
+{
+    apply_each_shape(s, each_flag);
+}
+
+void check_apply_backward(subject *s)
+{
+    subject_each_block(s, cases);
+}

@@ -1,0 +1,139 @@
+/* Every row of the kernel table against the naive references: a kernel is tested by being listed.
+ *
+ * No kernel's name stands here. Each row becomes a test of its own; what is done with it depends on
+ * its operation alone, and the number of cases that it ran is checked, so that a row which supports
+ * nothing cannot pass. Rows that this processor cannot run are named on stderr. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/checks.h"
+
+enum { NAME_BYTES = 96, CHECKS_MAX = 2 };
+
+/* The check of an operation, and how many cases a row has to run at the least: those of one block
+ * size, without what a specialised kernel may leave out. */
+static const struct check {
+    void (*run)(subject *s);
+    int at_least;
+} checks[MBT_OP_COUNT][CHECKS_MAX] = {
+    [MBT_OP_CONV_FORWARD] = {{check_conv, 40}},
+    [MBT_OP_CONV_BACKWARD_DATA] = {{check_conv, 40}},
+    [MBT_OP_CONV_BACKWARD_WEIGHTS] = {{check_conv, 40}},
+    [MBT_OP_STATS] = {{check_stats, 90}, {check_batch_norm, 8}},
+    [MBT_OP_APPLY] = {{check_apply, 900}, {check_batch_norm, 8}},
+    [MBT_OP_APPLY_BACKWARD] = {{check_apply_backward, 1500}, {check_batch_norm, 8}},
+    [MBT_OP_NORM_BACKWARD] = {{check_norm_backward, 144}, {check_batch_norm, 8}},
+    [MBT_OP_POOL] = {{check_pool, 72}},
+    [MBT_OP_POOL_BACKWARD] = {{check_pool, 72}},
+    [MBT_OP_QUANTISE] = {{check_quantise, 12}},
+};
+
+static void check_row(void **state)
+{
+    const mbt_kernel *row = *state;
+    for (int i = 0; i < CHECKS_MAX && checks[row->op][i].run != NULL; i++) {
+        const struct check *check = &checks[row->op][i];
+        subject s = {.row = row, .random = 1};
+        check->run(&s);
+        if (s.n_cases < check->at_least) {
+            fail_msg("%s, row %s: ran %d cases, wanted %d or more", mbt_op_name(row->op), row->name,
+                     s.n_cases, check->at_least);
+        }
+        print_message("%s, row %s: %d cases\n", mbt_op_name(row->op), row->name, s.n_cases);
+    }
+}
+
+/* The plan takes what mbt_kernel_find gives: the first row that can, and one for every operation.
+ */
+static void find_takes_the_first_row(void **state)
+{
+    (void)state;
+    int n_rows;
+    const mbt_kernel *rows = mbt_kernel_table(&n_rows);
+    const int top = (int)mbt_cpu_isa();
+    for (int isa = 0; isa <= top; isa++) {
+        const int block = mbt_isa_block((mbt_isa)isa);
+        const mbt_layout map = {24, 4, 4, 2, block};
+        const mbt_conv_desc conv = {.in = map, .out = map, .kernel = 1, .stride = 1};
+        const mbt_apply_desc apply = {.source = map, .destination = map};
+        for (int op = 0; op < MBT_OP_COUNT; op++) {
+            const void *desc = op <= MBT_OP_CONV_BACKWARD_WEIGHTS ? (const void *)&conv
+                               : op == MBT_OP_APPLY || op == MBT_OP_APPLY_BACKWARD
+                                   ? (const void *)&apply
+                               : op == MBT_OP_QUANTISE ? NULL
+                                                       : &map;
+            const mbt_kernel *found = mbt_kernel_find((mbt_op)op, (mbt_isa)isa, desc);
+            assert_non_null(found);
+            assert_int_equal(found->op, op);
+            assert_true((int)found->isa <= isa);
+            for (const mbt_kernel *row = rows; row < found; row++) {
+                assert_true(row->op != found->op || (int)row->isa > isa ||
+                            !row->supports((mbt_isa)isa, desc));
+            }
+        }
+    }
+}
+
+static void what_no_row_does_is_not_found(void **state)
+{
+    (void)state;
+    const mbt_layout two = {16, 4, 4, 2, mbt_isa_block(mbt_cpu_isa())},
+                     one = {16, 4, 4, 1, two.block};
+    const mbt_conv_desc across = {.in = two, .out = one, .kernel = 1, .stride = 1};
+    assert_null(mbt_kernel_find(MBT_OP_CONV_FORWARD, mbt_cpu_isa(), &across));
+}
+
+/* 8 groups of 20 channels: 16 neighbours of the result come from 8 places, more than a block of the
+ * shuffle can name. */
+static void a_shuffle_of_too_many_blocks_is_refused(void **state)
+{
+    (void)state;
+    const mbt_layout l = {160, 2, 2, 1, 16};
+    int from[160];
+    for (int c = 0; c < l.c; c++) {
+        from[c] = c % 8 * 20 + c / 8;
+    }
+    mbt_shuffle shuffle;
+    mbt_error err = {0};
+    assert_int_equal(mbt_shuffle_create(&l, &l, from, &shuffle, &err), MBT_FAILURE);
+    assert_non_null(strstr(err.message, "block 0 of 160 channels draws on more than 4 blocks"));
+    assert_null(shuffle.blocks);
+}
+
+int main(void)
+{
+    int n_rows, n_tests = 0, n_beyond = 0;
+    const mbt_kernel *rows = mbt_kernel_table(&n_rows);
+    struct CMUnitTest *tests = calloc((size_t)n_rows + 3, sizeof *tests);
+    char(*names)[NAME_BYTES] = calloc((size_t)n_rows, sizeof *names);
+    if (tests == NULL || names == NULL) {
+        return EXIT_FAILURE;
+    }
+    for (int i = 0; i < n_rows; i++) {
+        if (rows[i].isa > mbt_cpu_isa()) {
+            (void)fprintf(stderr, "not run: %s, row %s needs %s\n", mbt_op_name(rows[i].op),
+                          rows[i].name, mbt_isa_name(rows[i].isa));
+            n_beyond++;
+            continue;
+        }
+        (void)snprintf(names[i], sizeof names[i], "row %d: %s, %s", i, mbt_op_name(rows[i].op),
+                       rows[i].name);
+        tests[n_tests++] = (struct CMUnitTest){names[i], check_row, NULL, NULL, (void *)&rows[i]};
+    }
+    (void)fprintf(stderr, "%d rows, %d of them beyond this processor (%s)\n", n_rows, n_beyond,
+                  mbt_isa_name(mbt_cpu_isa()));
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(find_takes_the_first_row);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(what_no_row_does_is_not_found);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(a_shuffle_of_too_many_blocks_is_refused);
+    const int failed = _cmocka_run_group_tests("kernels", tests, (size_t)n_tests, NULL, NULL);
+    free(tests);
+    free(names);
+    return failed;
+}

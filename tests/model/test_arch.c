@@ -1,0 +1,385 @@
+/* Networks: parameter and MAC counts against the papers' and other implementations', what tells the
+ * variants apart, and what is said to a request that no row fits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mbt/arch.h"
+
+static const mbt_arch_request cifar = {.name = "mobilenetv2",
+                                       .depth = "1.0",
+                                       .downsampling = 8,
+                                       .width = 1,
+                                       .c = 3,
+                                       .h = 32,
+                                       .w = 32,
+                                       .n_classes = 10};
+
+static mbt_graph build(const mbt_arch_request *request)
+{
+    mbt_graph graph = {0};
+    mbt_error err = {0};
+    if (mbt_arch_build(request, &graph, &err) != MBT_OK) {
+        fail_msg("%s: %s", request->name, err.message);
+    }
+    return graph;
+}
+
+static int count_kind(const mbt_graph *graph, mbt_node_kind kind)
+{
+    int count = 0;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        count += graph->nodes[i].kind == kind;
+    }
+    return count;
+}
+
+static const mbt_node *find(const mbt_graph *graph, const char *name)
+{
+    for (int i = 0; i < graph->n_nodes; i++) {
+        if (strcmp(graph->nodes[i].name, name) == 0) {
+            return &graph->nodes[i];
+        }
+    }
+    fail_msg("%s has no node %s", graph->name, name);
+    return NULL;
+}
+
+/* Parameters exactly; multiply-accumulates as printed, with as many digits. */
+static void counts_are_the_published_ones(void **state)
+{
+    static const struct {
+        const char *name, *depth;
+        int downsampling, side, classes;
+        int64_t params;
+        double mega_macs, digit; /* of one image; the last printed digit */
+    } rows[] = {
+        {"mobilenetv2", "1.0", 8, 32, 10, 2237770, 89.0, 0.1},
+        {"mobilenetv2", "1.0", 4, 32, 10, 2237770, 166.2, 0.1},
+        {"mobilenetv2", "1.0", 8, 32, 100, 2353060, 89.1, 0.1},
+        {"mobilenetv2", "1.0", 4, 32, 100, 2353060, 166.3, 0.1},
+        {"mobilenetv2_torchvision", "1.0", 8, 32, 10, 2236682, 88.0, 0.1},
+        {"mobilenetv2_torchvision", "1.0", 4, 32, 10, 2236682, 165.2, 0.1},
+        {"mobilenetv2_torchvision", "1.0", 8, 32, 100, 2351972, 88.1, 0.1},
+        {"igcv3d", "1.0", 8, 32, 10, 2223498, 93.5, 0.1},
+        {"igcv3d", "1.0", 4, 32, 10, 2223498, 166.1, 0.1},
+        {"igcv3d", "1.0", 8, 32, 100, 2338788, 93.6, 0.1},
+        {"igcv3d", "0.7", 4, 32, 10, 1682570, 125.1, 0.1},
+        {"igcv3d", "0.7", 4, 32, 100, 1797860, 125.2, 0.1},
+        {"igcv3d", "0.5", 4, 32, 10, 1150346, 86.1, 0.1},
+        {"igcv3d", "0.5", 4, 32, 100, 1265636, 86.2, 0.1},
+        /* Permutations and activations have no parameters. */
+        {"igcv3d_seesaw", "1.0", 4, 32, 100, 2338788, 166.2, 0.1},
+        {"igcv3d_seed", "1.0", 8, 32, 10, 2223498, 93.5, 0.1},
+        {"mobilenetv2_torchvision", "1.0", 32, 224, 1000, 3504872, 300.8, 0.1},
+        {"mobilenetv2", "1.0", 32, 224, 1000, 3505960, 313.6, 0.1},
+        {"igcv3d", "1.0", 32, 224, 1000, 3491688, 313, 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        mbt_arch_request request = cifar;
+        request.name = rows[i].name;
+        request.depth = rows[i].depth;
+        request.downsampling = rows[i].downsampling;
+        request.h = request.w = rows[i].side;
+        request.n_classes = rows[i].classes;
+        mbt_graph graph = build(&request);
+        assert_string_equal(graph.name, rows[i].name);
+        if (mbt_graph_params(&graph) != rows[i].params) {
+            fail_msg("%s %s: %lld parameters, wanted %lld", rows[i].name, rows[i].depth,
+                     (long long)mbt_graph_params(&graph), (long long)rows[i].params);
+        }
+        const double macs = (double)mbt_graph_macs(&graph) / 1e6;
+        if (fabs(macs - rows[i].mega_macs) > rows[i].digit / 2) {
+            fail_msg("%s %s, downsampling %d: %.3f M MACs, wanted %.1f M", rows[i].name,
+                     rows[i].depth, rows[i].downsampling, macs, rows[i].mega_macs);
+        }
+        const mbt_node *pool = &graph.nodes[find(&graph, "pool")->in[0]];
+        assert_int_equal(pool->h, rows[i].side / rows[i].downsampling);
+        mbt_graph_clear(&graph);
+    }
+}
+
+/* The papers' labels of 2.3 M and 2.4 M count running statistics too. */
+static void with_running_statistics(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        double mega;
+    } rows[] = {{"mobilenetv2", 2.387}, {"igcv3d", 2.403}};
+    for (int r = 0; r < 2; r++) {
+        mbt_arch_request request = cifar;
+        request.name = rows[r].name;
+        request.n_classes = 100;
+        mbt_graph graph = build(&request);
+        int64_t count = mbt_graph_params(&graph);
+        for (int i = 0; i < graph.n_nodes; i++) {
+            count += graph.nodes[i].kind == MBT_NODE_BN ? 2 * graph.nodes[i].c : 0;
+        }
+        assert_true(fabs((double)count / 1e6 - rows[r].mega) <= 0.0005);
+        mbt_graph_clear(&graph);
+    }
+}
+
+static void variants_differ_as_documented(void **state)
+{
+    static const struct {
+        const char *name;
+        int convolutions, relu6, shuffles, adds;
+    } rows[] = {
+        {"mobilenetv2", 53, 36, 0, 10},  {"mobilenetv2_torchvision", 52, 35, 0, 10},
+        {"igcv3d", 98, 34, 32, 25},      {"igcv3d_seesaw", 98, 34, 64, 25},
+        {"igcv3d_seed", 98, 66, 64, 25},
+    };
+    (void)state;
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+        mbt_arch_request request = cifar;
+        request.name = rows[r].name;
+        mbt_graph graph = build(&request);
+        int marked = 0;
+        for (int i = 0; i < graph.n_nodes; i++) {
+            marked += graph.nodes[i].zero_gamma;
+            assert_true(!graph.nodes[i].zero_gamma || graph.nodes[i].kind == MBT_NODE_BN);
+        }
+        assert_int_equal(count_kind(&graph, MBT_NODE_CONV), rows[r].convolutions);
+        assert_int_equal(count_kind(&graph, MBT_NODE_BN), rows[r].convolutions);
+        assert_int_equal(count_kind(&graph, MBT_NODE_RELU6), rows[r].relu6);
+        assert_int_equal(count_kind(&graph, MBT_NODE_SHUFFLE), rows[r].shuffles);
+        assert_int_equal(count_kind(&graph, MBT_NODE_ADD), rows[r].adds);
+        assert_int_equal(marked, rows[r].adds);
+        assert_int_equal(count_kind(&graph, MBT_NODE_LINEAR), 1);
+        mbt_graph_clear(&graph);
+    }
+}
+
+/* Permutations of the IGCV3 blocks: halves interleaved, and back. */
+static void shuffles_have_their_groups(void **state)
+{
+    (void)state;
+    mbt_arch_request request = cifar;
+    request.name = "igcv3d_seesaw";
+    mbt_graph graph = build(&request);
+    int inner = 0, outer = 0;
+    for (int i = 0; i < graph.n_nodes; i++) {
+        const mbt_node *node = &graph.nodes[i];
+        if (node->kind == MBT_NODE_SHUFFLE) {
+            inner += node->groups == 2;
+            outer += node->groups == node->c / 2;
+            assert_int_equal(graph.nodes[node->in[0]].kind, MBT_NODE_BN);
+        }
+    }
+    assert_int_equal(inner, 32);
+    assert_int_equal(outer, 32);
+    mbt_graph_clear(&graph);
+}
+
+/* Each family has its own rule of rounding; the last convolution is not narrowed. */
+static void widths_are_rounded_as_the_family_does(void **state)
+{
+    static const struct {
+        const char *name;
+        double width;
+        int stem, first, expand, last;
+    } rows[] = {
+        {"mobilenetv2", 1, 32, 16, 96, 1280},   {"mobilenetv2", 0.25, 8, 4, 24, 1280},
+        {"mobilenetv2", 0.7, 22, 11, 66, 1280}, {"mobilenetv2", 1.4, 44, 22, 132, 1792},
+        {"igcv3d", 0.7, 22, 12, 72, 1280},      {"igcv3d", 0.35, 12, 6, 36, 1280},
+        {"igcv3d", 2, 64, 32, 192, 2560},
+    };
+    (void)state;
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+        mbt_arch_request request = cifar;
+        request.name = rows[r].name;
+        request.width = rows[r].width;
+        mbt_graph graph = build(&request);
+        assert_int_equal(find(&graph, "stem.conv")->c, rows[r].stem);
+        assert_int_equal(find(&graph, "blocks.0.project")->c, rows[r].first);
+        assert_int_equal(find(&graph, "blocks.1.expand")->c, rows[r].expand);
+        assert_int_equal(find(&graph, "head.conv")->c, rows[r].last);
+        mbt_graph_clear(&graph);
+    }
+}
+
+/* ---- requests that cannot be met ---- */
+
+static void refused(const mbt_arch_request *request, const char *const *parts)
+{
+    mbt_graph graph = {0};
+    mbt_error err = {0};
+    assert_int_equal(mbt_arch_build(request, &graph, &err), MBT_CONFIG);
+    assert_int_equal(err.code, MBT_CONFIG);
+    for (int i = 0; parts[i] != NULL; i++) {
+        if (strstr(err.message, parts[i]) == NULL) {
+            fail_msg("\"%s\" does not say \"%s\"", err.message, parts[i]);
+        }
+    }
+    mbt_graph_clear(&graph);
+}
+
+static void unknown_names_are_answered_with_the_list(void **state)
+{
+    (void)state;
+    mbt_arch_request request = cifar;
+    request.name = "igcv3";
+    refused(&request,
+            (const char *[]){"network.name", "got \"igcv3\"", "did you mean \"igcv3d\"?",
+                             "mobilenetv2, mobilenetv2_torchvision, igcv3d, igcv3d_seesaw, "
+                             "igcv3d_seed",
+                             NULL});
+    request.name = "a name that is like no other";
+    refused(&request,
+            (const char *[]){"got \"a name that is like no other\", wanted one of", NULL});
+    request.name = "";
+    refused(&request, (const char *[]){"got \"\"", NULL});
+}
+
+static void unknown_depths_and_downsamplings(void **state)
+{
+    (void)state;
+    mbt_arch_request request = cifar;
+    request.depth = "0.7";
+    refused(&request, (const char *[]){"network.depth: got \"0.7\", mobilenetv2 has 1.0", NULL});
+    request.name = "igcv3d";
+    request.depth = "0.6";
+    refused(&request,
+            (const char *[]){"network.depth: got \"0.6\", igcv3d has 1.0, 0.7, 0.5", NULL});
+    request.depth = "1.0";
+    request.downsampling = 16;
+    refused(&request,
+            (const char *[]){"network.downsampling: got 16, igcv3d has 4, 8 and 32", NULL});
+}
+
+static void widths_and_inputs_that_are_impossible(void **state)
+{
+    (void)state;
+    mbt_arch_request request = cifar;
+    request.width = 0.05; /* 16 * 0.05 channels */
+    refused(&request, (const char *[]){"blocks.0.project", "to 0 channels", NULL});
+    request = cifar;
+    request.h = 5000;
+    refused(&request, (const char *[]){"input of 3 x 5000 x 32", NULL});
+    request = cifar;
+    request.n_classes = 0;
+    refused(&request, (const char *[]){"classifier", NULL});
+}
+
+/* ---- builders ---- */
+
+static void the_first_fault_of_a_graph_is_kept(void **state)
+{
+    (void)state;
+    mbt_error err = {0};
+    mbt_graph graph = {0};
+    const int in = mbt_graph_input(&graph, 24, 8, 8);
+    const int narrow = mbt_graph_conv(&graph, in, "narrow", 16, 1, 1, 1);
+    assert_int_equal(mbt_graph_finish(&graph, &err), MBT_OK);
+    const int n_nodes = graph.n_nodes;
+    assert_int_equal(mbt_graph_add(&graph, in, narrow), 0);
+    assert_int_equal(mbt_graph_conv(&graph, in, "later", 25, 1, 1, 7), 0);
+    assert_int_equal(graph.n_nodes, n_nodes);
+    assert_int_equal(mbt_graph_finish(&graph, &err), MBT_CONFIG);
+    assert_non_null(strstr(err.message, "adding maps of 24 x 8 x 8 and 16 x 8 x 8"));
+    mbt_graph_clear(&graph);
+    assert_null(graph.nodes);
+}
+
+static void faults_of_single_nodes(void **state)
+{
+    (void)state;
+    for (int which = 0; which < 5; which++) {
+        static const char *const said[] = {
+            "c: 24 to 16 channels in 7 groups is not possible",
+            "c: 24 to 18 channels in 4 groups is not possible",
+            "24 channels in 5 shuffle groups",
+            "fc on a map of 8 x 8",
+            "c: 24 to 70000 channels",
+        };
+        mbt_error err = {0};
+        mbt_graph graph = {0};
+        const int in = mbt_graph_input(&graph, 24, 8, 8);
+        switch (which) {
+        case 0:
+            (void)mbt_graph_conv(&graph, in, "c", 16, 1, 1, 7);
+            break;
+        case 1:
+            (void)mbt_graph_conv(&graph, in, "c", 18, 1, 1, 4);
+            break;
+        case 2:
+            (void)mbt_graph_shuffle(&graph, in, 5);
+            break;
+        case 3:
+            (void)mbt_graph_linear(&graph, in, "fc", 10);
+            break;
+        default:
+            (void)mbt_graph_conv(&graph, in, "c", 70000, 1, 1, 1);
+        }
+        assert_int_equal(mbt_graph_finish(&graph, &err), MBT_CONFIG);
+        assert_non_null(strstr(err.message, said[which]));
+        mbt_graph_clear(&graph);
+    }
+}
+
+static void shapes_follow_stride_and_padding(void **state)
+{
+    (void)state;
+    mbt_graph graph = {0};
+    const int in = mbt_graph_input(&graph, 3, 9, 6);
+    const int a = mbt_graph_conv(&graph, in, "a", 24, 3, 2, 1);
+    const int b = mbt_graph_conv(&graph, a, "b", 24, 3, 1, 24);
+    const int c = mbt_graph_conv(&graph, b, "c", 10, 1, 2, 2);
+    assert_int_equal(graph.nodes[a].h, 5);
+    assert_int_equal(graph.nodes[a].w, 3);
+    assert_int_equal(graph.nodes[b].h, 5);
+    assert_int_equal(graph.nodes[c].h, 3);
+    assert_int_equal(graph.nodes[c].w, 2);
+    assert_int_equal(mbt_node_params(&graph, a), 24 * 3 * 9);
+    assert_int_equal(mbt_node_params(&graph, b), 24 * 9);
+    assert_int_equal(mbt_node_params(&graph, c), 10 * 12);
+    assert_int_equal(mbt_node_macs(&graph, a), 24 * 3 * 9 * 15);
+    assert_int_equal(mbt_node_macs(&graph, c), 10 * 12 * 6);
+    mbt_graph_clear(&graph);
+}
+
+static void every_row_is_listed_for_help(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    assert_non_null(out);
+    mbt_arch_list(out);
+    assert_int_equal(fclose(out), 0);
+    static const char *const names[] = {"mobilenetv2 ", "mobilenetv2_torchvision ", "igcv3d ",
+                                        "igcv3d_seesaw ", "igcv3d_seed "};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_non_null(strstr(text, names[i]));
+    }
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_are_the_published_ones),
+        cmocka_unit_test(with_running_statistics),
+        cmocka_unit_test(variants_differ_as_documented),
+        cmocka_unit_test(shuffles_have_their_groups),
+        cmocka_unit_test(widths_are_rounded_as_the_family_does),
+        cmocka_unit_test(unknown_names_are_answered_with_the_list),
+        cmocka_unit_test(unknown_depths_and_downsamplings),
+        cmocka_unit_test(widths_and_inputs_that_are_impossible),
+        cmocka_unit_test(the_first_fault_of_a_graph_is_kept),
+        cmocka_unit_test(faults_of_single_nodes),
+        cmocka_unit_test(shapes_follow_stride_and_padding),
+        cmocka_unit_test(every_row_is_listed_for_help),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,462 @@
+/* The segment patterns of the plan, each in a small graph built by hand: those that it covers have
+ * the right gradient of every slice and of the input, the others are refused with node and reason.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mbt/rng.h"
+#include "model/gradient.h"
+
+enum { GROUP = 6, CHANNELS = 24, SIDE = 6 };
+
+typedef void build(mbt_graph *graph);
+
+/* ---- what is covered ---- */
+
+static int input(mbt_graph *g)
+{
+    return mbt_graph_input(g, CHANNELS, SIDE, SIDE);
+}
+
+static int conv_bn(mbt_graph *g, int in, const char *name, int c_out, int kernel, int groups)
+{
+    char bn[MBT_NODE_NAME_BYTES];
+    (void)snprintf(bn, sizeof bn, "%s_bn", name);
+    return mbt_graph_bn(g, mbt_graph_conv(g, in, name, c_out, kernel, 1, groups), bn);
+}
+
+/* Nothing between the operations: each reads the value before it as it is. */
+static void bare_operations(mbt_graph *g)
+{
+    const int a = mbt_graph_conv(g, input(g), "a", 16, 3, 1, 1);
+    const int b = mbt_graph_conv(g, a, "b", 40, 1, 2, 1);
+    (void)mbt_graph_linear(g, mbt_graph_pool(g, b), "fc", 12);
+}
+
+static void classifier_alone(mbt_graph *g)
+{
+    (void)mbt_graph_linear(g, mbt_graph_input(g, 40, 1, 1), "fc", 12);
+}
+
+static void pool_alone(mbt_graph *g)
+{
+    (void)mbt_graph_pool(g, input(g));
+}
+
+/* Channels move or are activated, but no norm stands before. */
+static void shuffle_without_norm(mbt_graph *g)
+{
+    const int a = mbt_graph_conv(g, input(g), "a", 40, 1, 1, 2);
+    const int b = conv_bn(g, mbt_graph_shuffle(g, a, 2), "b", 24, 1, 2);
+    (void)mbt_graph_pool(g, b);
+}
+
+static void activation_without_norm(mbt_graph *g)
+{
+    const int a = mbt_graph_conv(g, input(g), "positive", 16, 1, 1, 1);
+    (void)conv_bn(g, mbt_graph_relu6(g, a), "b", 24, 3, 1);
+}
+
+/* conv, bn, add of the network's input: the input is read twice. */
+static void block_alone(mbt_graph *g)
+{
+    const int x = input(g);
+    const int a = mbt_graph_relu6(g, conv_bn(g, x, "a", 48, 1, 1));
+    const int b = mbt_graph_relu6(g, conv_bn(g, a, "b", 48, 3, 48));
+    (void)mbt_graph_add(g, conv_bn(g, b, "c", CHANNELS, 1, 1), x);
+}
+
+static void residual_on_the_left(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    const int a = conv_bn(g, x, "a", CHANNELS, 3, 1);
+    (void)mbt_graph_pool(g, mbt_graph_add(g, x, a));
+}
+
+static void activation_after_the_add(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    const int a = mbt_graph_relu6(g, mbt_graph_add(g, conv_bn(g, x, "a", CHANNELS, 3, 1), x));
+    (void)mbt_graph_pool(g, mbt_graph_add(g, conv_bn(g, a, "b", CHANNELS, 3, 1), a));
+}
+
+static void chain_of_residuals(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    const int a = mbt_graph_add(g, conv_bn(g, x, "a", CHANNELS, 3, 1), x);
+    const int b = mbt_graph_add(g, conv_bn(g, a, "b", CHANNELS, 3, 1), a);
+    const int c = mbt_graph_add(g, conv_bn(g, b, "c", CHANNELS, 3, 1), b);
+    (void)mbt_graph_linear(g, mbt_graph_pool(g, c), "fc", 12);
+}
+
+static void grouped_residual_behind_a_shuffle(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 2);
+    const int a = mbt_graph_shuffle(g, conv_bn(g, x, "a", CHANNELS, 1, 2), 2);
+    const int b = conv_bn(g, mbt_graph_relu6(g, conv_bn(g, a, "b", CHANNELS, 3, CHANNELS)), "c",
+                          CHANNELS, 1, 2);
+    const int y = mbt_graph_add(g, mbt_graph_shuffle(g, b, CHANNELS / 2), x);
+    (void)mbt_graph_pool(g, conv_bn(g, y, "d", 32, 1, 2));
+}
+
+static void activation_before_and_behind_shuffles(mbt_graph *g)
+{
+    const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 2);
+    const int b = mbt_graph_shuffle(g, mbt_graph_relu6(g, mbt_graph_shuffle(g, a, 2)), 3);
+    (void)conv_bn(g, b, "b", 16, 1, 2);
+}
+
+static void pool_of_a_grouped_map(mbt_graph *g)
+{
+    const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 2);
+    (void)conv_bn(g, mbt_graph_pool(g, a), "b", 16, 1, 2);
+}
+
+/* The second reader takes halves of what the first reads whole. */
+static void map_read_in_two_layouts(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    const int a = mbt_graph_conv(g, x, "a", CHANNELS, 3, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_add(g, conv_bn(g, x, "b", CHANNELS, 1, 2), a));
+}
+
+static void dropout_before_the_classifier(mbt_graph *g)
+{
+    const int a = conv_bn(g, input(g), "a", 40, 1, 1);
+    (void)mbt_graph_linear(g, mbt_graph_dropout(g, mbt_graph_pool(g, a), 0.4), "fc", 12);
+}
+
+static void dropout_that_is_off(mbt_graph *g)
+{
+    const int a = mbt_graph_dropout(g, conv_bn(g, input(g), "a", 40, 1, 1), 0);
+    (void)mbt_graph_linear(g, mbt_graph_dropout(g, mbt_graph_pool(g, a), 0), "fc", 12);
+}
+
+/* <g, output> for some g: a gradient with no pattern of its own. */
+static double projection(network *net, int n)
+{
+    const mbt_value *out = &net->plan->values[net->plan->output];
+    const mbt_layout *l = &out->layout;
+    const size_t count = (size_t)n * (size_t)l->c * (size_t)(l->h * l->w);
+    float *g = malloc(count * sizeof *g);
+    assert_non_null(g);
+    mbt_rng rng = mbt_rng_at(3, MBT_PURPOSE_SYNTH, 0, 3);
+    for (size_t i = 0; i < count; i++) {
+        g[i] = 2 * mbt_rng_uniform(&rng) - 1;
+    }
+    mbt_exec_prepare(net->plan);
+    mbt_exec_forward(net->plan, n, &net->dropout);
+    float *values = network_output(net, n);
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        g[i] /= (float)sqrt((double)count); /* of the size of one output */
+        sum += (double)g[i] * (double)values[i];
+    }
+    mbt_map_pack(l, n, g,
+                 mbt_map_view(l, mbt_exec_output_gradient(net->plan), net->plan->options.group, 0));
+    free(values);
+    free(g);
+    return sum;
+}
+
+/* Weights and images of one sign: what a ReLU6 without a norm reads is then between its bounds. */
+static void make_positive(network *net)
+{
+    const mbt_slice *slice = mbt_params_find(&net->plan->params, "positive.weight");
+    if (slice == NULL) {
+        return;
+    }
+    float *w = network_weight(net, slice), *x = mbt_exec_input(net->plan);
+    for (size_t i = 0; i < slice->count; i++) {
+        w[i] = 0.02f + 0.1f * fabsf(w[i]);
+    }
+    network_set_weight(net, slice, w);
+    const mbt_layout *l = &net->plan->values[net->plan->input].layout;
+    for (size_t i = 0; i < mbt_layout_floats(l, net->plan->options.group); i++) {
+        x[i] = fabsf(x[i]);
+    }
+    free(w);
+}
+
+static void check_gradient(build *make, const mbt_plan_options *options, int n)
+{
+    mbt_graph graph = {.name = "by hand"};
+    mbt_error err = {0};
+    make(&graph);
+    assert_int_equal(mbt_graph_finish(&graph, &err), MBT_OK);
+    network *net = network_of(&graph, options);
+    network_fill(net, 0);
+    network_away_from_kinks(net);
+    make_positive(net);
+    gradient_check check = {.net = net, .n = n, .loss = projection, .noise = 2e-6};
+    (void)projection(net, n);
+    mbt_exec_backward(net->plan, n, 1, &net->dropout, NULL, NULL);
+    assert_true(gradient_check_input(&check));
+    for (int i = 0; i < net->plan->params.n_slices; i++) {
+        if (net->plan->params.slices[i].trained) {
+            gradient_check_slice(&check, &net->plan->params.slices[i]);
+        }
+    }
+    network_destroy(net);
+}
+
+struct pattern {
+    const char *name;
+    build *make;
+};
+
+static const struct pattern patterns[] = {
+    {"bare operations", bare_operations},
+    {"a classifier alone", classifier_alone},
+    {"a pool alone", pool_alone},
+    {"a shuffle without norm", shuffle_without_norm},
+    {"an activation without norm", activation_without_norm},
+    {"a block alone", block_alone},
+    {"a residual on the left", residual_on_the_left},
+    {"an activation after the add", activation_after_the_add},
+    {"a chain of residuals", chain_of_residuals},
+    {"a grouped residual behind a shuffle", grouped_residual_behind_a_shuffle},
+    {"an activation before and behind shuffles", activation_before_and_behind_shuffles},
+    {"a pool of a grouped map", pool_of_a_grouped_map},
+    {"a stored map read in two layouts", map_read_in_two_layouts},
+    {"dropout before the classifier", dropout_before_the_classifier},
+    {"dropout that is off", dropout_that_is_off},
+};
+
+static void covered(void **state)
+{
+    for (int isa = 0; isa <= (int)mbt_cpu_isa(); isa++) {
+        for (int tile = 0; tile <= 2; tile += 2) {
+            const mbt_plan_options options = {.group = GROUP,
+                                              .tile = tile,
+                                              .isa = (mbt_isa)isa,
+                                              .training = true,
+                                              .bn_eps = 1e-5,
+                                              .input_gradient = true};
+            check_gradient(((const struct pattern *)*state)->make, &options, GROUP - tile / 2);
+        }
+    }
+}
+
+/* ---- what is refused ---- */
+
+static void refused(build *make, const char *reason)
+{
+    const mbt_plan_options options = {
+        .group = 2, .isa = mbt_cpu_isa(), .training = true, .bn_eps = 1e-5};
+    mbt_graph graph = {.name = "by hand"};
+    mbt_error err = {0};
+    mbt_plan *plan = NULL;
+    make(&graph);
+    if (mbt_graph_finish(&graph, &err) != MBT_OK) {
+        fail_msg("%s", err.message);
+    }
+    if (mbt_plan_create(&graph, &options, &plan, &err) != MBT_CONFIG) {
+        fail_msg("not refused, wanted: %s", reason);
+    }
+    if (strstr(err.message, "network by hand: ") == NULL || strstr(err.message, reason) == NULL) {
+        fail_msg("got \"%s\", wanted \"%s\"", err.message, reason);
+    }
+    mbt_graph_clear(&graph);
+}
+
+static void activation_before_the_add(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    const int a = mbt_graph_relu6(g, conv_bn(g, x, "a", CHANNELS, 1, 1));
+    (void)mbt_graph_pool(g, mbt_graph_add(g, a, x));
+}
+
+static void two_activations(mbt_graph *g)
+{
+    const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_relu6(g, mbt_graph_relu6(g, a)));
+}
+
+static void add_of_two_branches(mbt_graph *g)
+{
+    const int x = input(g);
+    const int a = conv_bn(g, x, "a", CHANNELS, 1, 1), b = conv_bn(g, x, "b", CHANNELS, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_add(g, a, b));
+}
+
+static void shuffle_behind_the_add(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    const int a = mbt_graph_add(g, conv_bn(g, x, "a", CHANNELS, 1, 1), x);
+    (void)mbt_graph_pool(g, mbt_graph_shuffle(g, a, 2));
+}
+
+static void two_adds_in_a_row(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    const int y = conv_bn(g, x, "y", CHANNELS, 1, 1);
+    const int a = mbt_graph_add(g, conv_bn(g, y, "a", CHANNELS, 1, 1), y);
+    (void)mbt_graph_pool(g, mbt_graph_add(g, a, x));
+}
+
+static void norm_of_a_norm(mbt_graph *g)
+{
+    const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_bn(g, a, "second"));
+}
+
+static void norm_of_the_input(mbt_graph *g)
+{
+    (void)mbt_graph_conv(g, mbt_graph_bn(g, input(g), "first"), "a", 16, 1, 1, 1);
+}
+
+static void norm_of_what_others_read(mbt_graph *g)
+{
+    const int a = mbt_graph_conv(g, input(g), "a", CHANNELS, 1, 1, 1);
+    const int b = mbt_graph_bn(g, a, "bn");
+    (void)mbt_graph_pool(g, mbt_graph_add(g, b, a));
+}
+
+static void activation_of_the_input(mbt_graph *g)
+{
+    (void)mbt_graph_conv(g, mbt_graph_relu6(g, input(g)), "a", 16, 1, 1, 1);
+}
+
+static void dropout_between_convolutions(mbt_graph *g)
+{
+    const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 1);
+    (void)mbt_graph_conv(g, mbt_graph_relu6(g, mbt_graph_dropout(g, a, 0.5)), "b", 16, 1, 1, 1);
+}
+
+static void dropout_of_a_norm(mbt_graph *g)
+{
+    const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 1);
+    (void)mbt_graph_conv(g, mbt_graph_dropout(g, a, 0.5), "b", 16, 1, 1, 1);
+}
+
+static void dropout_of_a_map(mbt_graph *g)
+{
+    const int a = mbt_graph_conv(g, input(g), "a", CHANNELS, 1, 1, 1);
+    (void)mbt_graph_conv(g, mbt_graph_dropout(g, a, 0.5), "b", 16, 1, 1, 1);
+}
+
+static void dropout_of_grouped_channels(mbt_graph *g)
+{
+    const int a = mbt_graph_pool(g, conv_bn(g, input(g), "a", CHANNELS, 1, 2));
+    (void)mbt_graph_conv(g, mbt_graph_dropout(g, a, 0.5), "b", 16, 1, 1, 2);
+}
+
+static void dropout_at_the_end(mbt_graph *g)
+{
+    const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 1);
+    (void)mbt_graph_dropout(g, mbt_graph_pool(g, a), 0.5);
+}
+
+static void dropout_of_nothing_at_the_end(mbt_graph *g)
+{
+    const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 1);
+    (void)mbt_graph_dropout(g, mbt_graph_pool(g, a), 0);
+}
+
+static void value_read_three_times(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    const int a = conv_bn(g, x, "a", CHANNELS, 1, 1);
+    const int b = conv_bn(g, mbt_graph_add(g, a, x), "b", CHANNELS, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_add(g, b, x));
+}
+
+static void output_read_twice(mbt_graph *g)
+{
+    const int a = mbt_graph_conv(g, input(g), "a", CHANNELS, 1, 1, 1);
+    const int b = conv_bn(g, a, "b", CHANNELS, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_add(g, b, mbt_graph_conv(g, a, "c", CHANNELS, 1, 1, 1)));
+}
+
+static void output_read_and_added(mbt_graph *g)
+{
+    const int a = mbt_graph_conv(g, input(g), "a", CHANNELS, 1, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_add(g, conv_bn(g, a, "b", CHANNELS, 1, 1), a));
+}
+
+static void output_read_through_two_activations(mbt_graph *g)
+{
+    const int a = mbt_graph_conv(g, input(g), "a", CHANNELS, 1, 1, 1);
+    const int b = conv_bn(g, mbt_graph_relu6(g, a), "b", CHANNELS, 1, 1);
+    const int c = mbt_graph_conv(g, mbt_graph_relu6(g, a), "c", CHANNELS, 1, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_add(g, b, c));
+}
+
+static void read_inside_a_segment(mbt_graph *g)
+{
+    const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 1);
+    const int b = mbt_graph_conv(g, mbt_graph_relu6(g, a), "b", CHANNELS, 1, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_add(g, conv_bn(g, a, "c", CHANNELS, 1, 1), b));
+}
+
+static void residual_of_another_layout(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    const int a = mbt_graph_add(g, conv_bn(g, x, "a", CHANNELS, 1, 1), x);
+    (void)mbt_graph_pool(g, mbt_graph_conv(g, a, "b", CHANNELS, 1, 1, 2));
+}
+
+static void branch_without_an_end(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    (void)mbt_graph_conv(g, x, "lost", CHANNELS, 1, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_conv(g, x, "a", CHANNELS, 1, 1, 1));
+}
+
+static void no_operation(mbt_graph *g)
+{
+    (void)mbt_graph_relu6(g, input(g));
+}
+
+static void nothing_but_an_input(mbt_graph *g)
+{
+    (void)input(g);
+}
+
+static void patterns_without_a_segment_are_refused(void **state)
+{
+    (void)state;
+    refused(activation_before_the_add, "an activation cannot stand here");
+    refused(two_activations, "an activation cannot stand here");
+    refused(add_of_two_branches, "an addition needs one stored side and no shuffle behind it");
+    refused(shuffle_behind_the_add, "an addition needs one stored side and no shuffle behind it");
+    refused(two_adds_in_a_row, "an addition needs one stored side and no shuffle behind it");
+    refused(norm_of_a_norm, "(second): batch norm must follow a convolution directly");
+    refused(norm_of_the_input, "(first): batch norm must follow a convolution directly");
+    refused(norm_of_what_others_read, "(bn): batch norm must follow a convolution directly");
+    refused(activation_of_the_input, "(input): cannot stand between two convolutions");
+    refused(dropout_between_convolutions, "cannot stand between two convolutions");
+    refused(dropout_of_a_norm, "(a_bn): dropout must follow a pool");
+    refused(dropout_of_a_map, "(a): dropout must follow a pool");
+    refused(dropout_of_grouped_channels, "(pool): dropout must follow a pool");
+    refused(dropout_at_the_end, "cannot end a network");
+    refused(dropout_of_nothing_at_the_end, "cannot end a network");
+    refused(value_read_three_times, "reads a value that two others read already");
+    refused(output_read_twice, "reads a value that another reads already");
+    refused(output_read_and_added, "reads a value that another reads already");
+    refused(output_read_through_two_activations, "reads a value that another reads already");
+    refused(read_inside_a_segment, "(a_bn): is read twice inside a segment");
+    refused(residual_of_another_layout, "adds maps of different layouts");
+    refused(branch_without_an_end, "(lost): is read by nobody");
+    refused(no_operation, "there is no convolution before it");
+    refused(nothing_but_an_input, "nothing in it");
+}
+
+int main(void)
+{
+    enum { N = sizeof patterns / sizeof patterns[0] };
+    struct CMUnitTest tests[N + 1];
+    for (int i = 0; i < N; i++) {
+        tests[i] = (struct CMUnitTest){patterns[i].name, covered, NULL, NULL, (void *)&patterns[i]};
+    }
+    tests[N] = (struct CMUnitTest)cmocka_unit_test(patterns_without_a_segment_are_refused);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
