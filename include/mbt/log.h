@@ -24,7 +24,6 @@ typedef struct mbt_log {
     int n_ranks;         /* with more than one, lines of mbt_log_all name their rank */
     FILE *file;          /* borrowed, NULL for stderr alone */
     int bar_open;
-    int error_said; /* mbt_log_error spoke already */
 } mbt_log;
 
 void mbt_log_init(mbt_log *log, mbt_log_level level, int rank, int n_ranks);

@@ -2,6 +2,7 @@
  *
  * Results go to stdout, logs to stderr; the exit code is an mbt_status. Whatever can fail on one
  * rank alone is agreed on, so that all ranks leave together and rank zero says why, once. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,11 +22,26 @@ struct session {
     mbtrain_options options;
     mbt_config config;
     char *provenance;
+    bool said; /* why the program ends */
 };
 
 static bool is_root(const struct session *s)
 {
     return mbt_comm_rank(s->comm) == 0;
+}
+
+/* Why the program ends, once. */
+static void say_why(struct session *s, mbt_status status, const mbt_error *err)
+{
+    if (status == MBT_OK || s->said) {
+        return;
+    }
+    s->said = true;
+    if (status == MBT_STOPPED) {
+        mbt_log_root(&s->log, MBT_LOG_INFO, "%s", err->message);
+    } else {
+        mbt_log_error(&s->log, err);
+    }
 }
 
 /* Rank zero's status and configuration become everybody's. */
@@ -55,13 +71,22 @@ static mbt_status default_folder(struct session *s, mbt_error *err)
     }
     const char *slash = strrchr(s->options.target, '/');
     const char *name = slash != NULL ? slash + 1 : s->options.target;
-    const char *dot = strrchr(name, '.');
+    const char *dot = name[0] != '\0' ? strrchr(name + 1, '.') : NULL;
     return mbt_text_format(s->config.run.folder, sizeof s->config.run.folder, err, "run.folder",
                            "runs/%.*s", dot != NULL ? (int)(dot - name) : (int)strlen(name), name);
 }
 
-/* The file named on the command line, overrides, and what no single key shows. needs_data: the
- * configuration must name a data set. */
+/* What no single key shows. Plan and bench do without a data set. */
+static mbt_status check_config(const mbt_config *config, bool needs_data, mbt_error *err)
+{
+    mbt_config checked = *config;
+    if (!needs_data && checked.data.path[0] == '\0') {
+        memcpy(checked.data.path, "none", sizeof "none");
+    }
+    return mbt_config_check(&checked, err);
+}
+
+/* The file named on the command line, and overrides. */
 static mbt_status read_config(struct session *s, bool needs_data, mbt_error *err)
 {
     mbt_status status = MBT_OK;
@@ -74,22 +99,63 @@ static mbt_status read_config(struct session *s, bool needs_data, mbt_error *err
         if (status == MBT_OK) {
             status = default_folder(s, err);
         }
-        if (status == MBT_OK && needs_data) {
-            status = mbt_config_check(&s->config, err);
+        if (status == MBT_OK) {
+            status = check_config(&s->config, needs_data, err);
         }
     }
     return share_config(s, status, err);
 }
 
-/* Plan and bench need no data: the shape is CIFAR's, or ImageNet's for its strides, unless given. */
+/* Plan and bench need no data: the shape is CIFAR's, or ImageNet's for its strides, unless given.
+ */
 static mbt_shape drawn_shape(const struct session *s)
 {
     const bool large = s->config.network.downsampling == 32;
     const int size = s->options.size > 0 ? s->options.size : large ? 224 : 32;
-    return (mbt_shape){3, size, size, s->options.classes > 0 ? s->options.classes : large ? 1000 : 10};
+    return (mbt_shape){3, size, size,
+                       s->options.classes > 0 ? s->options.classes
+                       : large                ? 1000
+                                              : 10};
 }
 
 /* ---- verbs ---- */
+
+/* The newest whole checkpoint, or "" and a logged line for a run that had written none: it begins
+ * again, and ends no differently. One whose files are all damaged is left for its owner to judge.
+ */
+static mbt_status find_start(struct session *s, const char *folder, char *path, mbt_error *err)
+{
+    struct stat info;
+    mbt_checkpoint_list list = {0};
+    mbt_status status = mbt_checkpoint_list_read(folder, &list, err);
+    const int n_steps = list.n_steps;
+    mbt_checkpoint_list_clear(&list);
+    if (status == MBT_OK) {
+        status = mbt_text_path(folder, "last.h5", path, err);
+    }
+    if (status == MBT_OK && n_steps == 0 && lstat(path, &info) != 0) {
+        mbt_log_root(&s->log, MBT_LOG_INFO, "%s: no checkpoint yet, the run begins at step 0",
+                     folder);
+        path[0] = '\0';
+        return MBT_OK;
+    }
+    return status == MBT_OK ? mbt_checkpoint_newest(folder, &s->log, path, err) : status;
+}
+
+/* The run folder, and the checkpoint that a resumed run goes on from. */
+static mbt_status enter_run(struct session *s, mbt_run_mode mode, mbt_run **run, char *start,
+                            mbt_error *err)
+{
+    mbt_status status = mbt_run_open(s->config.run.folder, mode, &s->log, run, err);
+    if (status == MBT_OK && mode == MBT_RUN_RESUME) {
+        for (int i = 0; i < s->options.n_sets; i++) {
+            mbt_log_root(&s->log, MBT_LOG_INFO, "resumed with another configuration: %s",
+                         s->options.sets[i]);
+        }
+        status = find_start(s, mbt_run_checkpoints(*run), start, err);
+    }
+    return status;
+}
 
 static mbt_status run_training(struct session *s, mbt_run_mode mode, mbt_error *err)
 {
@@ -99,28 +165,20 @@ static mbt_status run_training(struct session *s, mbt_run_mode mode, mbt_error *
     mbt_status status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, true, &setup, err);
     if (status == MBT_OK) {
         if (is_root(s)) {
-            status = mbt_run_open(s->config.run.folder, mode, &s->log, &run, err);
-            if (status == MBT_OK && mode == MBT_RUN_RESUME) {
-                status = mbt_checkpoint_newest(mbt_run_checkpoints(run), &s->log, resume, err);
-            }
-            if (status == MBT_OK) {
-                status = mbt_run_write_config(run, &s->config, err);
-            }
+            status = enter_run(s, mode, &run, resume, err);
         }
         status = mbt_comm_agree(s->comm, status, err);
     }
     if (status == MBT_OK) {
         mbt_comm_broadcast(s->comm, resume, sizeof resume);
         const mbt_train_options options = {
-            .resume = mode == MBT_RUN_RESUME ? resume : NULL,
+            .resume = resume[0] != '\0' ? resume : NULL,
             .provenance = s->provenance,
             .interval_s = s->config.run.log_interval_s,
         };
         status = mbt_train(&setup, run, &options, err);
     }
-    if (status != MBT_OK && run != NULL) {
-        mbt_log_error(&s->log, err); /* into the run's log file too, before it is closed */
-    }
+    say_why(s, status, err); /* into the run's log file too, before it is closed */
     mbt_run_close(run);
     mbt_setup_clear(&setup);
     return status;
@@ -129,17 +187,30 @@ static mbt_status run_training(struct session *s, mbt_run_mode mode, mbt_error *
 static mbt_status train(struct session *s, mbt_error *err)
 {
     const mbt_status status = read_config(s, true, err);
-    return status != MBT_OK
-               ? status
-               : run_training(s, s->options.force ? MBT_RUN_FORCE : MBT_RUN_NEW, err);
+    return status != MBT_OK ? status
+                            : run_training(s, s->options.force ? MBT_RUN_FORCE : MBT_RUN_NEW, err);
+}
+
+static mbt_status want_folder(const char *path, mbt_error *err)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) {
+        return mbt_fail(err, MBT_DATA, "run folder %s: %s", path, strerror(errno));
+    }
+    return S_ISDIR(info.st_mode)
+               ? MBT_OK
+               : mbt_fail(err, MBT_DATA, "run folder %s: is a file, wanted the folder of a run",
+                          path);
 }
 
 static mbt_status resume(struct session *s, mbt_error *err)
 {
     mbt_status status = MBT_OK;
     if (is_root(s)) {
-        mbt_config_defaults(&s->config);
-        status = mbt_run_read_config(s->options.target, &s->config, err);
+        status = want_folder(s->options.target, err);
+        if (status == MBT_OK) {
+            status = mbt_run_read_config(s->options.target, &s->config, err);
+        }
         if (status == MBT_OK) {
             status = apply_overrides(s, err);
         }
@@ -159,10 +230,18 @@ static mbt_status resume(struct session *s, mbt_error *err)
 static mbt_status find_checkpoint(const struct session *s, char *path, mbt_error *err)
 {
     struct stat info;
-    if (stat(s->options.target, &info) == 0 && S_ISDIR(info.st_mode)) {
-        return mbt_text_path(s->options.target, "checkpoints/best.h5", path, err);
+    if (stat(s->options.target, &info) != 0 || !S_ISDIR(info.st_mode)) {
+        return mbt_text_format(path, MBT_PATH_BYTES, err, "path", "%s", s->options.target);
     }
-    return mbt_text_format(path, MBT_PATH_BYTES, err, "path", "%s", s->options.target);
+    mbt_status status = mbt_text_path(s->options.target, "checkpoints/best.h5", path, err);
+    if (status == MBT_OK && lstat(path, &info) != 0) {
+        status =
+            mbt_fail(err, MBT_DATA,
+                     "%s: there is no best checkpoint (yet); wanted a run that has been evaluated, "
+                     "or a checkpoint file",
+                     path);
+    }
+    return status;
 }
 
 static void print_counts(const char *what, const mbt_counts *counts)
@@ -176,18 +255,19 @@ static mbt_status evaluate_splits(struct session *s, mbt_setup *setup, mbt_error
 {
     int32_t *labels = calloc((size_t)setup->group, sizeof *labels);
     mbt_counts counts;
-    mbt_status status = labels != NULL ? MBT_OK : mbt_fail(err, MBT_FAILURE, "labels: out of memory");
+    mbt_status status =
+        labels != NULL ? MBT_OK : mbt_fail(err, MBT_FAILURE, "labels: out of memory");
     status = mbt_comm_agree(s->comm, status, err);
     if (status == MBT_OK && setup->n_valid > 0) {
-        status = mbt_evaluate(setup, labels, &setup->dataset.train, setup->valid_ids, setup->n_valid,
-                              &counts, err);
+        status = mbt_evaluate(setup, labels, &setup->dataset.train, setup->valid_ids,
+                              setup->n_valid, &counts, err);
         if (status == MBT_OK && is_root(s)) {
             print_counts("validation", &counts);
         }
     }
     if (status == MBT_OK) {
-        status = mbt_evaluate(setup, labels, &setup->dataset.test, NULL, setup->dataset.test.n, &counts,
-                              err);
+        status = mbt_evaluate(setup, labels, &setup->dataset.test, NULL, setup->dataset.test.n,
+                              &counts, err);
         if (status == MBT_OK && is_root(s)) {
             print_counts("test", &counts);
         }
@@ -213,6 +293,9 @@ static mbt_status evaluate(struct session *s, mbt_error *err)
         }
         if (status == MBT_OK) {
             status = apply_overrides(s, err);
+        }
+        if (status == MBT_OK) {
+            status = mbt_config_check(&s->config, err);
         }
         mbt_checkpoint_info_clear(&info);
     }
@@ -275,12 +358,13 @@ static mbt_status check(struct session *s, mbt_error *err)
         status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, true, &setup, err);
     }
     if (status == MBT_OK && is_root(s)) {
-        (void)printf("%s: good: %s, %lld parameters, on %s (%lld training samples, %d classes), %lld steps "
-                     "an epoch, %.0f MiB a rank\n",
-                     s->options.target, setup.graph.name, (long long)mbt_graph_params(&setup.graph),
-                     setup.dataset.name, (long long)setup.n_train, setup.dataset.n_classes,
-                     (long long)mbt_sampler_steps(setup.sampler),
-                     (double)mbt_arena_used(setup.plan->arena) / (1024.0 * 1024.0));
+        (void)printf(
+            "%s: good: %s, %lld parameters, on %s (%lld training samples, %d classes), %lld steps "
+            "an epoch, %.0f MiB a rank\n",
+            s->options.target, setup.graph.name, (long long)mbt_graph_params(&setup.graph),
+            setup.dataset.name, (long long)setup.n_train, setup.dataset.n_classes,
+            (long long)mbt_sampler_steps(setup.sampler),
+            (double)mbt_arena_used(setup.plan->arena) / (1024.0 * 1024.0));
     }
     mbt_setup_clear(&setup);
     return status;
@@ -313,11 +397,21 @@ static mbt_status run_session(struct session *s, int argc, char **argv, mbt_erro
     if (status == MBT_OK) {
         status = describe(s, err);
     }
-    if (status == MBT_OK) {
+    const bool trains = s->options.verb == MBTRAIN_TRAIN || s->options.verb == MBTRAIN_RESUME;
+    if (status == MBT_OK && trains) { /* the others have nothing to save: a signal ends them */
         status = mbt_stop_install(s->options.max_hours, err);
     }
     status = mbt_comm_agree(s->comm, status, err);
-    return status == MBT_OK ? verbs[s->options.verb](s, err) : status;
+    if (status == MBT_OK) {
+        status = verbs[s->options.verb](s, err);
+    }
+    /* Before the ranks part: a launcher may end those that are left when the first one ends. */
+    const bool lost = fflush(stdout) != 0 || ferror(stdout) != 0;
+    if (lost && (status == MBT_OK || status == MBT_STOPPED)) {
+        status = mbt_fail(err, MBT_FAILURE, "stdout: cannot be written");
+        s->said = false;
+    }
+    return mbt_comm_agree(s->comm, status, err);
 }
 
 int main(int argc, char **argv)
@@ -335,11 +429,7 @@ int main(int argc, char **argv)
     }
     mbt_log_init(&s.log, MBT_LOG_INFO, mbt_comm_rank(s.comm), mbt_comm_size(s.comm));
     status = run_session(&s, argc, argv, &err);
-    if (status == MBT_STOPPED) {
-        mbt_log_root(&s.log, MBT_LOG_INFO, "%s", err.message);
-    } else if (status != MBT_OK && !s.log.error_said) {
-        mbt_log_error(&s.log, &err);
-    }
+    say_why(&s, status, &err);
     free(s.provenance);
     mbt_comm_destroy(s.comm);
     return (int)status;

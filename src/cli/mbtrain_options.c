@@ -40,18 +40,23 @@ static const char usage[] =
 enum { SET = 256, MAX_HOURS, FORCE, STEPS, CLASSES, SIZE };
 
 static const struct option longs[] = {
-    {"set", required_argument, NULL, SET},         {"max-hours", required_argument, NULL, MAX_HOURS},
-    {"force", no_argument, NULL, FORCE},           {"steps", required_argument, NULL, STEPS},
-    {"classes", required_argument, NULL, CLASSES}, {"size", required_argument, NULL, SIZE},
+    {"set", required_argument, NULL, SET},
+    {"max-hours", required_argument, NULL, MAX_HOURS},
+    {"force", no_argument, NULL, FORCE},
+    {"steps", required_argument, NULL, STEPS},
+    {"classes", required_argument, NULL, CLASSES},
+    {"size", required_argument, NULL, SIZE},
     {0},
 };
+enum { N_LONGS = sizeof longs / sizeof longs[0] - 1 };
 
 static mbt_status whole(const char *name, const char *text, int least, int *value, mbt_error *err)
 {
     int64_t got;
     if (!mbt_text_to_i64(text, &got) || got < least || got > 1000000) {
-        return mbt_fail(err, MBT_USAGE, "--%s: got \"%s\", wanted a whole number from %d to 1000000", name,
-                        text, least);
+        return mbt_fail(err, MBT_USAGE,
+                        "--%s: got \"%s\", wanted a whole number from %d to 1000000", name, text,
+                        least);
     }
     *value = (int)got;
     return MBT_OK;
@@ -81,37 +86,91 @@ static mbt_status take(int option, const char *value, mbtrain_options *o, mbt_er
     case SIZE:
         return whole("size", value, 8, &o->size, err);
     default:
-        return mbt_fail(err, MBT_USAGE, "unknown or incomplete option; mbtrain --help lists them");
+        return mbt_fail(err, MBT_FAILURE, "option %d is not taken", option);
     }
+}
+
+/* getopt's '?' and ':'. `word` is the argument that it stumbled over. */
+static mbt_status refuse(int answer, const char *word, mbt_error *err)
+{
+    if (answer == ':') {
+        return mbt_fail(err, MBT_USAGE, "%.80s: wants a value; mbtrain --help explains", word);
+    }
+    const char *names[N_LONGS];
+    char name[80];
+    const char *start = word + strspn(word, "-");
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(start, "="), start);
+    for (int i = 0; i < N_LONGS; i++) {
+        names[i] = longs[i].name;
+    }
+    const int near = mbt_text_nearest(name, names, N_LONGS);
+    return mbt_fail(err, MBT_USAGE, "%.80s: unknown option, or one without a value%s%s%s", word,
+                    near >= 0 ? " (nearest: --" : "", near >= 0 ? names[near] : "",
+                    near >= 0 ? ")" : "");
+}
+
+/* An option that the verb would drop is refused. `given`: bit i for longs[i]. */
+static mbt_status check_given(unsigned given, mbtrain_verb verb, mbt_error *err)
+{
+    const unsigned trains = 1u << MBTRAIN_TRAIN | 1u << MBTRAIN_RESUME;
+    const unsigned draws = 1u << MBTRAIN_BENCH | 1u << MBTRAIN_PLAN;
+    const unsigned belongs[] = {
+        [SET - SET] = ~0u,
+        [MAX_HOURS - SET] = trains,
+        [FORCE - SET] = 1u << MBTRAIN_TRAIN,
+        [STEPS - SET] = 1u << MBTRAIN_BENCH,
+        [CLASSES - SET] = draws,
+        [SIZE - SET] = draws,
+    };
+    for (int i = 0; i < N_LONGS; i++) {
+        if ((given >> i & 1u) != 0 && (belongs[longs[i].val - SET] >> verb & 1u) == 0) {
+            return mbt_fail(err, MBT_USAGE, "--%s: has no meaning for mbtrain %s", longs[i].name,
+                            verb_names[verb]);
+        }
+    }
+    return MBT_OK;
+}
+
+/* The verb, if one is said, and its one argument. */
+static mbt_status take_words(int n, char **words, mbtrain_options *o, mbt_error *err)
+{
+    bool said = false;
+    for (int v = 0; v < MBTRAIN_VERBS && n > 0 && !said; v++) {
+        said = strcmp(words[0], verb_names[v]) == 0;
+        o->verb = said ? (mbtrain_verb)v : o->verb;
+    }
+    if (!said && n > 1) {
+        const int near = mbt_text_nearest(words[0], verb_names, MBTRAIN_VERBS);
+        return mbt_fail(err, MBT_USAGE, "%.80s: unknown verb%s%s%s; mbtrain --help lists them",
+                        words[0], near >= 0 ? " (nearest: " : "", near >= 0 ? verb_names[near] : "",
+                        near >= 0 ? ")" : "");
+    }
+    if (n != said + 1) {
+        return mbt_fail(err, MBT_USAGE, "%s: got %d arguments, wanted one; mbtrain --help explains",
+                        verb_names[o->verb], n - said);
+    }
+    o->target = words[said];
+    return MBT_OK;
 }
 
 mbt_status mbtrain_options_parse(int argc, char **argv, mbtrain_options *o, mbt_error *err)
 {
     *o = (mbtrain_options){.verb = MBTRAIN_TRAIN, .steps = 12};
     mbt_status status = MBT_OK;
+    unsigned given = 0;
     opterr = 0;
-    for (int c; status == MBT_OK && (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
-        status = take(c, optarg, o, err);
-    }
-    if (status != MBT_OK) {
-        return status;
-    }
-    int n = argc - optind;
-    char **words = argv + optind;
-    for (int v = 0; v < MBTRAIN_VERBS && n > 0; v++) {
-        if (strcmp(words[0], verb_names[v]) == 0) {
-            o->verb = (mbtrain_verb)v;
-            words++;
-            n--;
-            break;
+    for (int c, at = 0; status == MBT_OK && (c = getopt_long(argc, argv, ":", longs, &at)) != -1;) {
+        if (c == '?' || c == ':') {
+            status = refuse(c, argv[optind - 1], err);
+        } else {
+            given |= 1u << at;
+            status = take(c, optarg, o, err);
         }
     }
-    if (n != 1) {
-        return mbt_fail(err, MBT_USAGE, "%s: got %d arguments, wanted one; mbtrain --help explains",
-                        verb_names[o->verb], n);
+    if (status == MBT_OK) {
+        status = take_words(argc - optind, argv + optind, o, err);
     }
-    o->target = words[0];
-    return MBT_OK;
+    return status == MBT_OK ? check_given(given, o->verb, err) : status;
 }
 
 /* Rank of this process by the launcher's word, 0 without one. */

@@ -3,6 +3,7 @@
  * Rank 0 alone reads what describes the file and tells the others; then one rank per node opens the
  * file, compares it with that description, and reads and checks the samples. After either phase all
  * ranks agree, so they leave together. */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -269,6 +270,7 @@ mbt_status mbt_dataset_open(mbt_comm *comm, const char *path, mbt_dataset *datas
     if (status) {
         goto done;
     }
+    assert(d != NULL && names != NULL); /* or the ranks would not have agreed */
     mbt_comm_broadcast(comm, d, sizeof *d);
     struct layout layout = lay_out(d);
     status = mbt_share_create(comm, layout.bytes, &dataset->share, err);

@@ -3,6 +3,7 @@
  * A record is one label byte (CIFAR-100: a coarse and a fine one) and 3072 pixel bytes: 1024 red,
  * 1024 green, 1024 blue, each 32 rows of 32. Pixels are turned from planes into [H][W][C]; records
  * keep their order, batch after batch. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -209,6 +210,7 @@ static mbt_status take_split(const struct layout *layout, const char *source,
         samples->n += (int64_t)(files[b].bytes / record_bytes(layout));
     }
     size_t n = (size_t)samples->n;
+    assert(n > 0); /* check_sizes refused empty files */
     samples->images = malloc(n * PIXELS);
     samples->labels = malloc(n * sizeof *samples->labels);
     samples->coarse = layout->n_coarse > 0 ? malloc(n * sizeof *samples->coarse) : NULL;

@@ -5,8 +5,8 @@
  * drawn anew for each image: every pixel has the same mean in every class, and what a linear rule
  * over pixels could use is not there. A convolutional network finds it within minutes.
  *
- * Arithmetic is +, -, *, /, sqrt and conversions in double, which IEEE 754 fixes to the last bit;
- * no other function of the mathematical library is called, so an image is the same everywhere. */
+ * Arithmetic is +, -, *, /, sqrt, rounding and conversions in double, which IEEE 754 fixes to the
+ * last bit; no sine and no exponential is called, so an image is the same everywhere. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -163,7 +163,7 @@ static void draw_colours(mbt_rng *rng, int ground[SYNTH_CHANNELS], int paint[SYN
 
 static uint8_t to_byte(double value)
 {
-    return value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)(value + 0.5);
+    return value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)lround(value);
 }
 
 void synth_draw(uint64_t seed, uint64_t id, int label, uint8_t *image)

@@ -1,5 +1,6 @@
 /* Attributes of a file being read. Nothing is converted but the byte order; texts may be of fixed
  * or of variable length, as other makers write them, and are bounded in both cases. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -227,6 +228,7 @@ mbt_status mbt_store_get_text(mbt_store *store, const char *path, const char *na
     struct texts texts = {0};
     mbt_status status = get_texts(store, path, name, -1, bytes, &texts, err);
     if (status == MBT_OK) {
+        assert(texts.n == 1 && texts.text != NULL && texts.text[0] != NULL);
         memcpy(value, texts.text[0], strlen(texts.text[0]) + 1);
     }
     free_texts(&texts);
@@ -239,6 +241,7 @@ mbt_status mbt_store_get_long_text(mbt_store *store, const char *path, const cha
     struct texts texts = {0};
     mbt_status status = get_texts(store, path, name, -1, max_bytes, &texts, err);
     if (status == MBT_OK) {
+        assert(texts.n == 1 && texts.text != NULL);
         *value = texts.text[0];
         texts.text[0] = NULL;
     }
@@ -252,7 +255,9 @@ mbt_status mbt_store_get_texts(mbt_store *store, const char *path, const char *n
     struct texts texts = {0};
     mbt_status status = get_texts(store, path, name, max_count, each_bytes, &texts, err);
     if (status == MBT_OK) {
+        assert(texts.text != NULL);
         for (size_t i = 0; i < texts.n; i++) {
+            assert(texts.text[i] != NULL);
             memcpy(values + i * each_bytes, texts.text[i], strlen(texts.text[i]) + 1);
         }
         *count = (int)texts.n;

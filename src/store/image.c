@@ -23,18 +23,16 @@ const char *mbt_store_library(void)
         H5_VERS_RELEASE);
 }
 
-static mbt_status new_store(const char *name, bool writing, mbt_store **store, mbt_error *err)
+static mbt_store *new_store(const char *name, bool writing)
 {
     mbt_store *made = calloc(1, sizeof *made);
-    if (made == NULL) {
-        return mbt_fail(err, MBT_FAILURE, "%s: out of memory", name);
+    if (made != NULL) {
+        made->file = H5I_INVALID_HID;
+        made->writing = writing;
+        (void)snprintf(made->name, sizeof made->name, "%s", name);
     }
-    made->file = H5I_INVALID_HID;
-    made->writing = writing;
-    (void)snprintf(made->name, sizeof made->name, "%s", name);
     store_quiet();
-    *store = made;
-    return MBT_OK;
+    return made;
 }
 
 static void image_name(const mbt_store *store, char out[IMAGE_NAME])
@@ -60,11 +58,11 @@ static hid_t image_access(void)
 mbt_status mbt_store_create(mbt_store **store, mbt_error *err)
 {
     char name[IMAGE_NAME];
-    mbt_store *made = NULL;
     hid_t access = H5I_INVALID_HID, creation = H5I_INVALID_HID;
-    mbt_status status = new_store("new file", true, &made, err);
-    if (status != MBT_OK) {
-        return status;
+    mbt_status status = MBT_OK;
+    mbt_store *made = new_store("new file", true);
+    if (made == NULL) {
+        return mbt_fail(err, MBT_FAILURE, "new file: out of memory");
     }
     image_name(made, name);
     access = image_access();
@@ -149,7 +147,7 @@ static bool is_hdf5(const char *bytes)
 /* What the first bytes of a file say. head: the block and 8 bytes more, `have` of them read.
  * *ours: a valid user block, its digest in `digest`; otherwise HDF5 begins at the first byte. */
 static mbt_status check_head(const char *path, const char *head, size_t have, uint64_t file_bytes,
-                             bool *ours, char *digest, mbt_error *err)
+                             bool *ours, char digest[MBT_DIGEST_TEXT], mbt_error *err)
 {
     uint64_t bytes = 0;
     *ours = false;
@@ -193,13 +191,12 @@ mbt_status mbt_store_open(const char *path, size_t max_bytes, mbt_store **store,
     size_t bytes = 0;
     bool ours = false;
     mbt_digest *digest = NULL;
-    mbt_store *made = NULL;
     hid_t access = H5I_INVALID_HID;
-    mbt_status status = mbt_text_read_file(path, max_bytes, &data, &bytes, err);
-    if (status != MBT_OK) {
-        return status;
+    mbt_store *made = new_store(path, false);
+    if (made == NULL) {
+        return mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
     }
-    status = new_store(path, false, &made, err);
+    mbt_status status = mbt_text_read_file(path, max_bytes, &data, &bytes, err);
     if (status == MBT_OK) {
         status = check_head(path, data, bytes, bytes, &ours, made->digest, err);
     }
@@ -306,12 +303,12 @@ done:
 
 mbt_status mbt_store_open_large(const char *path, bool verify, mbt_store **store, mbt_error *err)
 {
-    mbt_store *made = NULL;
     hid_t access = H5I_INVALID_HID;
-    mbt_status status = new_store(path, false, &made, err);
-    if (status == MBT_OK) {
-        status = check_file(made, path, verify, err);
+    mbt_store *made = new_store(path, false);
+    if (made == NULL) {
+        return mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
     }
+    mbt_status status = check_file(made, path, verify, err);
     if (status != MBT_OK) {
         goto done;
     }

@@ -158,7 +158,7 @@ static mbt_status read_shape(const mbt_store *store, const char *path, hid_t dat
                              mbt_store_shape *shape, mbt_error *err)
 {
     mbt_status status = MBT_OK;
-    hsize_t dims[H5S_MAX_RANK];
+    hsize_t dims[H5S_MAX_RANK] = {0};
     hid_t space = H5Dget_space(dataset);
     H5S_class_t class = H5Sget_simple_extent_type(space);
     int rank = class == H5S_SCALAR ? 0 : H5Sget_simple_extent_ndims(space);

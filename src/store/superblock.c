@@ -40,7 +40,7 @@ static uint32_t finish(uint32_t a, uint32_t b, uint32_t c)
 static uint32_t lookup3(const unsigned char bytes[BYTES])
 {
     uint32_t word[WORDS];
-    for (int w = 0; w < WORDS; w++) {
+    for (size_t w = 0; w < WORDS; w++) {
         const unsigned char *from = bytes + 4 * w;
         word[w] = (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
                   (uint32_t)from[3] << 24;

@@ -51,10 +51,11 @@ static mbt_status agree_on_plan(const mbt_setup *s, mbt_error *err)
     mbt_comm_broadcast(s->comm, first, sizeof first);
     return strcmp(first, s->plan->digest) == 0
                ? MBT_OK
-               : mbt_fail(err, MBT_FAILURE,
-                          "plan on %s: digest %s, rank 0 has %s: the ranks run different libraries or "
-                          "processors",
-                          mbt_comm_host(s->comm), s->plan->digest, first);
+               : mbt_fail(
+                     err, MBT_FAILURE,
+                     "plan on %s: digest %s, rank 0 has %s: the ranks run different libraries or "
+                     "processors",
+                     mbt_comm_host(s->comm), s->plan->digest, first);
 }
 
 static mbt_status make_split(mbt_setup *s, mbt_error *err)
@@ -66,7 +67,8 @@ static mbt_status make_split(mbt_setup *s, mbt_error *err)
     s->n_valid = config->data.validation;
     s->n_train = n - s->n_valid;
     if (s->n_train < 1) {
-        return mbt_fail(err, MBT_CONFIG, "data.validation: got %lld, the training split has %lld samples",
+        return mbt_fail(err, MBT_CONFIG,
+                        "data.validation: got %lld, the training split has %lld samples",
                         (long long)s->n_valid, (long long)n);
     }
     s->train_ids = malloc((size_t)s->n_train * sizeof *s->train_ids);
@@ -96,6 +98,12 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
         if (status == MBT_OK) {
             const mbt_dataset *d = &setup->dataset;
             of_data = (mbt_shape){d->channels, d->height, d->width, d->n_classes};
+            if (!d->share.shared) {
+                mbt_log_root(
+                    log, MBT_LOG_WARN,
+                    "%s: /dev/shm has no room for its %zu MiB: each rank reads it for itself",
+                    config->data.path, d->share.bytes >> 20);
+            }
             status = mbt_comm_agree(comm, make_split(setup, err), err);
         }
         shape = &of_data;
@@ -106,12 +114,14 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
     if (status == MBT_OK) {
         status = mbt_comm_agree(comm, agree_on_plan(setup, err), err);
     }
-    const int k = (int)((config->train.batch + config->train.bn_group - 1) / config->train.bn_group);
+    const int k =
+        (int)((config->train.batch + config->train.bn_group - 1) / config->train.bn_group);
     if (status == MBT_OK && training && k < mbt_comm_size(comm)) {
-        mbt_log_root(log, MBT_LOG_WARN,
-                     "a batch of %d has %d groups of %d: only %d of %d ranks have work; start %d ranks or "
-                     "make train.bn_group smaller",
-                     (int)config->train.batch, k, setup->group, k, mbt_comm_size(comm), k);
+        mbt_log_root(
+            log, MBT_LOG_WARN,
+            "a batch of %d has %d groups of %d: only %d of %d ranks have work; start %d ranks or "
+            "make train.bn_group smaller",
+            (int)config->train.batch, k, setup->group, k, mbt_comm_size(comm), k);
     }
     return status;
 }

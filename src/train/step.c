@@ -15,7 +15,8 @@ mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
         return mbt_fail(err, MBT_FAILURE, "training step: out of memory");
     }
     mbt_timer_start(&step->timer);
-    return mbt_bucket_create(setup->comm, setup->plan, setup->config.train.reduce, &step->bucket, err);
+    return mbt_bucket_create(setup->comm, setup->plan, setup->config.train.reduce, &step->bucket,
+                             err);
 }
 
 void mbt_step_clear(mbt_step *step)
@@ -29,8 +30,8 @@ void mbt_step_clear(mbt_step *step)
 /* What all ranks learn of a step in one message of integers. */
 enum { TAIL_SAMPLES, TAIL_TOP1, TAIL_TOP5, TAIL_LOSS, TAIL_BAD, TAIL_STOP, TAIL_COUNT };
 
-static void run_group(mbt_step *step, int64_t epoch, int n, const uint32_t *ids, int k, int n_samples,
-                      int64_t *tail)
+static void run_group(mbt_step *step, int64_t epoch, int n, const uint32_t *ids, int k,
+                      int n_samples, int64_t *tail)
 {
     mbt_setup *setup = step->setup;
     const mbt_config *config = &setup->config;
@@ -82,7 +83,7 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
     if (tail[TAIL_BAD] > 0) {
         return mbt_fail(err, MBT_DIVERGED,
                         "the loss or a gradient is not finite, or too large to be summed "
-                        "(learning rate %g); weights are those of the step before",
+                        "(learning rate %g)",
                         lr);
     }
     (void)mbt_timer_switch(&step->timer, MBT_PHASE_UPDATE);

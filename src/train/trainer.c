@@ -25,9 +25,9 @@ struct trainer {
     mbt_progress bar;
     int64_t steps_per_epoch, total_steps;
     int64_t saved_step; /* of the newest checkpoint, -1 when there is none */
-    int64_t images; /* trained since this process began */
-    double began;   /* clock at which the running epoch began here */
-    double start_s; /* seconds of the epoch that an earlier process spent */
+    int64_t images;     /* trained since this process began */
+    double began;       /* clock at which the running epoch began here */
+    double start_s;     /* seconds of the epoch that an earlier process spent */
     char digest[MBT_DIGEST_TEXT];
     bool stop;
 };
@@ -64,10 +64,11 @@ static mbt_status compare_weights(struct trainer *t, mbt_error *err)
         mbt_comm_gather(comm, mine, sizeof mine, all);
         for (int r = 1; r < n && status == MBT_OK; r++) {
             if (memcmp(all, all + (size_t)r * sizeof mine, sizeof mine) != 0) {
-                status = mbt_fail(err, MBT_FAILURE,
-                                  "step %" PRId64 ": rank %d's weights differ from rank 0's: a machine "
-                                  "computes wrongly; nothing was saved",
-                                  t->state.progress.step, r);
+                status =
+                    mbt_fail(err, MBT_FAILURE,
+                             "step %" PRId64 ": rank %d's weights differ from rank 0's: a machine "
+                             "computes wrongly; nothing was saved",
+                             t->state.progress.step, r);
             }
         }
     }
@@ -96,12 +97,11 @@ static mbt_status save(struct trainer *t, bool is_best, mbt_error *err)
 
 /* ---- epochs ---- */
 
-static mbt_status held_out(struct trainer *t, const mbt_split *split, const uint32_t *ids, int64_t n,
-                           double *loss, double *top1, double *top5, mbt_error *err)
+static mbt_status held_out(struct trainer *t, const mbt_split *split, const uint32_t *ids,
+                           int64_t n, double *loss, double *top1, double *top5, mbt_error *err)
 {
     mbt_counts counts;
-    const mbt_status status =
-        mbt_evaluate(t->setup, t->step.labels, split, ids, n, &counts, err);
+    const mbt_status status = mbt_evaluate(t->setup, t->step.labels, split, ids, n, &counts, err);
     if (status == MBT_OK) {
         *loss = mbt_counts_mean_loss(&counts);
         *top1 = mbt_counts_top1(&counts);
@@ -119,14 +119,15 @@ static mbt_status evaluate_epoch(struct trainer *t, mbt_metrics_row *row, bool *
     row->valid_loss = row->valid_top1 = row->valid_top5 = NAN;
     row->test_loss = row->test_top1 = row->test_top5 = NAN;
     *is_best = false;
-    if (p->epoch % setup->config.evaluate.every_epochs != 0 && p->epoch != setup->config.train.epochs) {
+    if (p->epoch % setup->config.evaluate.every_epochs != 0 &&
+        p->epoch != setup->config.train.epochs) {
         return MBT_OK;
     }
     const double from = mbt_timer_clock();
     const mbt_phase before = mbt_timer_switch(&t->step.timer, MBT_PHASE_EVALUATE);
     if (setup->n_valid > 0) {
-        status = held_out(t, &setup->dataset.train, setup->valid_ids, setup->n_valid, &row->valid_loss,
-                          &row->valid_top1, &row->valid_top5, err);
+        status = held_out(t, &setup->dataset.train, setup->valid_ids, setup->n_valid,
+                          &row->valid_loss, &row->valid_top1, &row->valid_top5, err);
     }
     if (status == MBT_OK) {
         status = held_out(t, &setup->dataset.test, NULL, setup->dataset.test.n, &row->test_loss,
@@ -150,7 +151,8 @@ static void log_epoch(const struct trainer *t, const mbt_metrics_row *row, bool 
         (void)snprintf(valid, sizeof valid, ", validation top-1 %.2f %%", row->valid_top1);
     }
     mbt_log_root(t->setup->log, MBT_LOG_INFO,
-                 "epoch %" PRId64 "/%" PRId64 ": loss %.4f, train top-1 %.2f %%%s, test top-1 %.2f %%, "
+                 "epoch %" PRId64 "/%" PRId64
+                 ": loss %.4f, train top-1 %.2f %%%s, test top-1 %.2f %%, "
                  "%.1f images/s, %.1f s%s",
                  row->epoch, t->setup->config.train.epochs, row->train_loss, row->train_top1, valid,
                  row->test_top1, row->images_per_s, row->train_s, is_best ? ", best so far" : "");
@@ -207,7 +209,8 @@ static void show_progress(struct trainer *t, int64_t first)
 }
 
 /* Steps until the epoch's end, a stop, or the configuration's step limit. What fails on rank zero
- * alone (the lock is lost) is a wish to stop: the ranks agree on it after the step that tells all. */
+ * alone (the lock is lost) is a wish to stop: the ranks agree on it after the step that tells all.
+ */
 static mbt_status run_epoch(struct trainer *t, double *lr, mbt_error *err)
 {
     mbt_setup *setup = t->setup;
@@ -216,7 +219,8 @@ static mbt_status run_epoch(struct trainer *t, double *lr, mbt_error *err)
     mbt_status status = MBT_OK, beat = MBT_OK;
     mbt_sampler_epoch(setup->sampler, p->epoch);
     if (t->run != NULL) {
-        mbt_progress_begin(&t->bar, p->epoch + 1, setup->config.train.epochs, first, t->steps_per_epoch);
+        mbt_progress_begin(&t->bar, p->epoch + 1, setup->config.train.epochs, first,
+                           t->steps_per_epoch);
     }
     while (p->step_in_epoch < t->steps_per_epoch && p->step < t->total_steps && !t->stop &&
            status == MBT_OK) {
@@ -224,8 +228,9 @@ static mbt_status run_epoch(struct trainer *t, double *lr, mbt_error *err)
         *lr = mbt_schedule_lr(&setup->config, p->step, t->steps_per_epoch,
                               t->steps_per_epoch * setup->config.train.epochs);
         const int n = mbt_sampler_samples(setup->sampler, p->step_in_epoch);
-        status = mbt_step_run(&t->step, p->epoch, mbt_sampler_groups(setup->sampler, p->step_in_epoch),
-                              n, *lr, load_group, t, &stop, &p->epoch_counts, err);
+        status =
+            mbt_step_run(&t->step, p->epoch, mbt_sampler_groups(setup->sampler, p->step_in_epoch),
+                         n, *lr, load_group, t, &stop, &p->epoch_counts, err);
         if (status != MBT_OK) {
             status = mbt_error_prefix(err, "step %" PRId64, p->step + 1);
             break;
@@ -347,8 +352,9 @@ static mbt_status start(struct trainer *t, mbt_error *err)
         status = write_first_files(t, err);
     }
     if (status == MBT_OK && other_plan) {
-        mbt_log_root(setup->log, MBT_LOG_WARN,
-                     "the checkpoint was made with other kernels or cuts: bits may differ from here on");
+        mbt_log_root(
+            setup->log, MBT_LOG_WARN,
+            "the checkpoint was made with other kernels or cuts: bits may differ from here on");
     }
     return status;
 }
@@ -365,7 +371,8 @@ static void report(const struct trainer *t)
         (void)printf("\nbest: %.2f %% top-1 (%s) after epoch %" PRId64 "\n", p->best_top1,
                      t->setup->n_valid > 0 ? "validation" : "test", p->best_epoch);
     }
-    (void)printf("checkpoint: %s/last.h5\nstate digest: %s\n", mbt_run_checkpoints(t->run), t->digest);
+    (void)printf("checkpoint: %s/last.h5\nstate digest: %s\n", mbt_run_checkpoints(t->run),
+                 t->digest);
 }
 
 /* A diverged run saves nothing more; its error says where the last good state is. */
@@ -380,18 +387,19 @@ static mbt_status say_what_is_left(const struct trainer *t, mbt_error *err)
     return mbt_fail(err, before.code, "%.700s; %.300s", before.message, left);
 }
 
-mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *options, mbt_error *err)
+mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *options,
+                     mbt_error *err)
 {
     struct trainer t = {.setup = setup, .run = run, .options = options, .saved_step = -1};
     mbt_status status = start(&t, err);
     if (status == MBT_OK) {
-        mbt_log_root(setup->log, MBT_LOG_INFO,
-                     "training %s: %" PRId64 " parameters, %" PRId64 " samples, batch %d in groups of %d, "
-                     "%" PRId64 " steps an epoch, from step %" PRId64 " of %" PRId64 " on %d rank%s",
-                     setup->graph.name, mbt_graph_params(&setup->graph), setup->n_train,
-                     (int)setup->config.train.batch, setup->group, t.steps_per_epoch,
-                     t.state.progress.step, t.total_steps, mbt_comm_size(setup->comm),
-                     mbt_comm_size(setup->comm) > 1 ? "s" : "");
+        mbt_log_root(
+            setup->log, MBT_LOG_INFO,
+            "training %s: %" PRId64 " parameters, %" PRId64 " samples, batch %d in groups of %d, "
+            "%" PRId64 " steps an epoch, from step %" PRId64 " of %" PRId64 " on %d rank%s",
+            setup->graph.name, mbt_graph_params(&setup->graph), setup->n_train,
+            (int)setup->config.train.batch, setup->group, t.steps_per_epoch, t.state.progress.step,
+            t.total_steps, mbt_comm_size(setup->comm), mbt_comm_size(setup->comm) > 1 ? "s" : "");
         const bool finished = t.state.progress.step >= t.total_steps;
         status = run_all(&t, err);
         (void)mbt_timer_switch(&t.step.timer, MBT_PHASE_OTHER);
@@ -407,9 +415,10 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
         report(&t);
         mbt_summary_print(setup->comm, &t.step.timer, t.images, stdout);
         if (t.stop && t.state.progress.step < t.total_steps) {
-            status = mbt_fail(err, MBT_STOPPED, "stopped at step %" PRId64 " (%s); resume goes on from there",
-                              t.state.progress.step, mbt_stop_reason()[0] != '\0' ? mbt_stop_reason()
-                                                                                  : "another rank's wish");
+            status = mbt_fail(
+                err, MBT_STOPPED, "stopped at step %" PRId64 " (%s); resume goes on from there",
+                t.state.progress.step,
+                mbt_stop_reason()[0] != '\0' ? mbt_stop_reason() : "another rank's wish");
         }
     }
     mbt_metrics_clear(&t.metrics);

@@ -17,7 +17,7 @@
 #include "store/scratch.h"
 
 enum { TRAIN = 600, TEST = 70, H = 6, W = 5, C = 3, CLASSES = 4, COARSE = 2 };
-enum { IMAGE = H * W * C, DAMAGES = 60 };
+enum { IMAGE = H * W * C, DAMAGES = 40 };
 
 static mbt_error err;
 

@@ -17,12 +17,14 @@ CASES = {  # seed, style of the weights, row, downsampling, groups, images in a 
     "mobilenetv2_ds8_rough": (11, "rough", "mobilenetv2", 8, 2, 16, 1),
     "mobilenetv2_ds8_calm": (11, "calm", "mobilenetv2", 8, 2, 16, 5),
     "igcv3d_ds8_rough": (12, "rough", "igcv3d", 8, 2, 16, 1),
-    "igcv3d_ds8_calm": (12, "calm", "igcv3d", 8, 2, 16, 5),
+    "igcv3d_ds8_calm": (14, "calm", "igcv3d", 8, 2, 16, 5),
     "igcv3d_seed_ds4_rough": (13, "rough", "igcv3d_seed", 4, 2, 8, 1),
 }
 CLASSES, LR, MOMENTUM, DECAY, SMOOTHING, STAT_MOMENTUM, EPS = 10, 0.05, 0.9, 5e-4, 0.1, 0.1, 1e-5
 PROJECTIONS = 20
-NO_GRADIENT = 1e-9  # of the largest norm: below that a tensor has no gradient to speak of
+# A tensor has no gradient to speak of when its norm is below this part of the largest, or when
+# PyTorch's own fp32 misses it by this part of itself.
+NO_GRADIENT, ALL_NOISE = 1e-9, 0.25
 # Every way of letting PyTorch compute the same numbers in fp32: memory layout, oneDNN or its own
 # kernels, order of the images within a group. Each rounds differently; the largest deviation counts.
 VARIANTS = list(itertools.product(("contiguous", "channels_last"), ("mkldnn", "native"), ("forward", "backward")))
@@ -108,11 +110,12 @@ def deviations(case, golden, other):
     return out
 
 
-def checked(golden, table):
+def checked(golden, all_deviations, table):
     if table == "statistics":
         return np.ones(len(golden[table]), bool)
     size = np.array([norm(x) for x in golden["gradient"]])
-    return size > NO_GRADIENT * size.max()
+    noise = np.max([d["gradient"] for d in all_deviations], axis=0)
+    return (size > NO_GRADIENT * size.max()) & (noise < ALL_NOISE * size)
 
 
 def judge(golden, other, table, yardstick, keep):
@@ -130,19 +133,21 @@ def report(case, golden, about, results, all_deviations):
     print(f"{case}: loss", " ".join(f"{x:.4f}" for x in golden["loss"]), f"nearest to a kink {about['kink']:.1e}")
     print("  loss deviations", *(" ".join(f"{x:.0e}" for x in d["loss"]) + ";" for d in all_deviations))
     for table in tables(case):
-        keep = checked(golden, table)
+        keep = checked(golden, all_deviations, table)
         size = np.array([norm(x) for x in golden[table]])
         every = np.array([d[table] for d in all_deviations])
         rel = every.max(0)[keep] / size[keep]
         print(f"  {table}: {keep.sum()} tensors checked, {(~keep).sum()} not; smallest norms / largest",
               " ".join(f"{x:.0e}" for x in np.sort(size[keep])[:8] / size.max()), "not:", f"{size[~keep].max(initial=0) / size.max():.0e}")
-        print(f"    fp32 deviation / norm: min {rel.min():.1e} median {np.median(rel):.1e}; largest", " ".join(f"{x:.0e}" for x in np.sort(rel)[-12:]))
+        print(f"    fp32 deviation / norm: min {rel.min():.1e} median {np.median(rel):.1e}; largest",
+              " ".join(f"{x:.0e}" for x in np.sort(rel)[-12:]))
         worst, over = [], 0
         for v, r in enumerate(results):
             ratio = judge(golden, r, table, np.delete(every, v, 0).max(0), keep)
             worst.append(ratio.max())
             over += (ratio > 2).sum()
-        print("    largest ratio of each variant to the others:", " ".join(f"{w:.2f}" for w in worst), f"; {over} tensors above 2", flush=True)
+        print("    largest ratio of each variant to the others:", " ".join(f"{w:.2f}" for w in worst),
+              f"; {over} tensors above 2", flush=True)
 
 
 def texts(names):
@@ -176,7 +181,7 @@ def write(case, golden, about, all_deviations):
             if table == "statistics":
                 g.attrs["names"] = texts(about["stat_names"])
             g.create_dataset("count", data=np.array([x.size for x in golden[table]], dtype="<i8"))
-            g.create_dataset("checked", data=checked(golden, table).astype("<i4"))
+            g.create_dataset("checked", data=checked(golden, all_deviations, table).astype("<i4"))
             g.create_dataset("norm", data=np.array([norm(x) for x in golden[table]]))
             g.create_dataset("fp32_deviation", data=np.max([d[table] for d in all_deviations], axis=0))
             g.create_dataset("fp32_least", data=np.min([d[table] for d in all_deviations], axis=0))

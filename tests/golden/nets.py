@@ -123,7 +123,9 @@ class Network(nn.Module):
         return self.classifier(self.head(self.blocks(self.stem(x))))
 
 
-STYLES = {  # kinds of the convs, the depthwise convs, the classifier; of (gamma, beta) of batch norms before a ReLU6, the head's, the others
+# Kinds of the convs, the depthwise convs, the classifier; (gamma, beta) of batch norms before a ReLU6,
+# of the head's, of the others.
+STYLES = {
     "rough": (formula.CONV, formula.CONV, formula.CLASSIFIER, (formula.GAMMA, formula.BETA), (formula.GAMMA, formula.BETA),
               (formula.GAMMA, formula.BETA)),
     "wide": (formula.CONV, formula.CONV, formula.CLASSIFIER, (formula.GAMMA_WIDE, formula.BETA), (formula.GAMMA_WIDE, formula.BETA),

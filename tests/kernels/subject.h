@@ -75,7 +75,7 @@ void map_unchanged(const subject *s, const test_map *map, const char *what);
 
 /* Values per channel in a layout's stored order, padding zero. */
 float *channels_pack(subject *s, const mbt_layout *layout, const double *values);
-/* And back; the padded ones must be `padding`. */
+/* And back; fails unless the padded ones are zero. */
 double *channels_read(subject *s, const mbt_layout *layout, const double *stored);
 
 #endif

@@ -91,13 +91,13 @@ static void bad_things_are_refused(void **state)
     static const struct {
         const char *path, *word;
     } bad[] = {
-        {"/soft", "soft"},
-        {"/dangling", "soft"},
-        {"/soft_group/inner", "soft"},
-        {"/external", "external"},
-        {"/external_group/secret", "external"},
-        {"/mixed/b", "soft"},
-        {"/virtual", "virtual"},
+        {"/soft", "kind \"soft\""},
+        {"/dangling", "kind \"soft\""},
+        {"/soft_group/inner", "kind \"soft\""},
+        {"/external", "kind \"external\""},
+        {"/external_group/secret", "kind \"external\""},
+        {"/mixed/b", "kind \"soft\""},
+        {"/virtual", "a virtual data set"},
         {"/outside", "other files"},
         {"/nbit", "filter 5"},
         {"/plugin", "filter 32015"},

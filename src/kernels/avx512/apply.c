@@ -125,37 +125,54 @@ INLINE __m512 masked_moved(const struct inputs *in, size_t at, int with_e, int r
     return v;
 }
 
+/* Float sums in several registers: shorter chains of additions lose fewer bits, and wait less. */
+enum { CHAINS = 4 };
+
 struct sums {
     struct wide u, uy;
-    __m512 s, q;
-    int pending;
+    __m512 s[CHAINS], q[CHAINS];
+    int pending; /* pixels since the last flush into double */
 };
+
+static void flush_sums(struct sums *sums)
+{
+    for (int j = 0; j < CHAINS; j++) {
+        wide_add(&sums->u, sums->s[j]);
+        wide_add(&sums->uy, sums->q[j]);
+        sums->s[j] = sums->q[j] = _mm512_setzero_ps();
+    }
+    sums->pending = 0;
+}
 
 INLINE void backward_block(const struct inputs *in, const float *y, float *u, size_t floats,
                            __m512 mean, struct sums *sums, int straight, int with_e, int relu6,
                            int stream)
 {
-    size_t at = 0;
-    while (at < floats) {
-        const size_t step = (size_t)FLUSH_PIXELS * 16;
+    const size_t step = (size_t)FLUSH_PIXELS * 16;
+    for (size_t at = 0; at < floats;) {
         const size_t end = floats - at < step ? floats : at + step;
         sums->pending += (int)((end - at) / 16);
-        __m512 s = sums->s, q = sums->q;
-        for (; at < end; at += 16) {
-            const __m512 v = straight ? masked(_mm512_load_ps(in->dz + at), with_e ? in->e + at : NULL,
-                                               relu6 ? in->z + at : NULL)
-                                      : masked_moved(in, at, with_e, relu6);
-            store(u + at, v, stream);
-            s = _mm512_add_ps(s, v);
-            q = _mm512_fmadd_ps(v, _mm512_sub_ps(_mm512_load_ps(y + at), mean), q);
+        __m512 s[CHAINS], q[CHAINS];
+        for (int j = 0; j < CHAINS; j++) {
+            s[j] = sums->s[j];
+            q[j] = sums->q[j];
         }
-        sums->s = s;
-        sums->q = q;
+        while (at < end) {
+            for (int j = 0; j < CHAINS && at < end; j++, at += 16) {
+                const __m512 v = straight ? masked(_mm512_load_ps(in->dz + at),
+                                                   with_e ? in->e + at : NULL, relu6 ? in->z + at : NULL)
+                                          : masked_moved(in, at, with_e, relu6);
+                store(u + at, v, stream);
+                s[j] = _mm512_add_ps(s[j], v);
+                q[j] = _mm512_fmadd_ps(v, _mm512_sub_ps(_mm512_load_ps(y + at), mean), q[j]);
+            }
+        }
+        for (int j = 0; j < CHAINS; j++) {
+            sums->s[j] = s[j];
+            sums->q[j] = q[j];
+        }
         if (sums->pending >= FLUSH_PIXELS) {
-            wide_add(&sums->u, sums->s);
-            wide_add(&sums->uy, sums->q);
-            sums->s = sums->q = _mm512_setzero_ps();
-            sums->pending = 0;
+            flush_sums(sums);
         }
     }
 }
@@ -204,7 +221,8 @@ void mbt_apply_backward_avx512(const mbt_apply_desc *desc, int n,
     for (int k = 0; k < block_count(source); k++) {
         const mbt_shuffle_block *move = &desc->backward->blocks[k];
         const __m512 mean = _mm512_loadu_ps(args->mean + (size_t)k * 16);
-        struct sums sums = {wide_zero(), wide_zero(), _mm512_setzero_ps(), _mm512_setzero_ps(), 0};
+        struct sums sums = {.u = wide_zero(), .uy = wide_zero()};
+        flush_sums(&sums); /* zeroes the chains */
         for (int i = 0; i < n; i++) {
             struct inputs in = {0};
             if (straight) {
@@ -223,8 +241,7 @@ void mbt_apply_backward_avx512(const mbt_apply_desc *desc, int n,
             backward_flags(&in, block_at(source, args->y, i, k), block_at(source, args->u, i, k),
                            floats, mean, &sums, straight, with_e, relu6, args->stream);
         }
-        wide_add(&sums.u, sums.s);
-        wide_add(&sums.uy, sums.q);
+        flush_sums(&sums);
         wide_store(&sums.u, args->sum_u + (size_t)k * 16);
         wide_store(&sums.uy, args->sum_uy + (size_t)k * 16);
     }

@@ -3,7 +3,7 @@
 
 #include "kernels/passes.h"
 
-enum { LANES_MAX = 16, FLUSH_PIXELS = 256 };
+enum { LANES_MAX = 16, FLUSH_PIXELS = 64 };
 
 /* One block of `moved` from the blocks it draws on: pixels * lanes floats. */
 static void gather(const mbt_layout *source, mbt_map from, int image,

@@ -1,7 +1,7 @@
 /* Batch-norm statistics, in plain C for any block size. */
 #include "kernels/passes.h"
 
-enum { LANES_MAX = 16, FLUSH_PIXELS = 256 };
+enum { LANES_MAX = 16, FLUSH_PIXELS = 64 };
 
 /* float sums about the block's first pixel, moved into double every FLUSH_PIXELS pixels. */
 static inline void block_moments(const mbt_layout *l, int n, mbt_map y, int k, int lanes,

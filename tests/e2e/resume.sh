@@ -1,0 +1,61 @@
+#!/bin/sh
+# A run that goes on from any of its checkpoints, on any number of ranks, ends in the same bits as
+# the one that was never disturbed: from each step, after kill -9, and after a signal.
+set -eu
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+prepare
+
+# Six steps: three an epoch, of 64, 64 and 52 samples.
+expect 0 ranks 1 small.json --set run.folder=whole --set checkpoint.every_steps=1 \
+    --set checkpoint.keep=1000
+wanted=$(digest whole)
+metrics whole >wanted.csv
+[ -e whole/checkpoints/step-0000000006.h5 ] || die "not six steps: $(ls whole/checkpoints)"
+
+# The run as it was after step K: K is all that it knows of.
+go_back() { # K RUN
+    cp -R whole "$2"
+    for file in "$2"/checkpoints/step-*.h5; do
+        step=${file##*step-}
+        [ "$(echo "${step%.h5}" | sed 's/^0*//')" -le "$1" ] || rm "$file"
+    done
+    ln -sfn "$(printf 'step-%010d.h5' "$1")" "$2/checkpoints/last.h5"
+    [ -e "$2/checkpoints/best.h5" ] || rm -f "$2/checkpoints/best.h5"
+    [ "$1" != 0 ] || rm "$2/checkpoints/last.h5"
+}
+ended_alike() { # RUN
+    [ "$(digest "$1")" = "$wanted" ] || die "$1: other weights than in one go"
+    metrics "$1" >got.csv
+    same wanted.csv got.csv
+}
+for pair in 0:2 1:3 2:1 3:4 4:2 5:3 6:1; do
+    k=${pair%:*}
+    go_back "$k" "from-$k"
+    expect 0 ranks "${pair#*:}" resume "from-$k"
+    said out "state digest: $wanted"
+    said err "from step $k of 6 on ${pair#*:} rank"
+    ended_alike "from-$k"
+done
+said err 'the run was complete already'
+said from-0/log.txt 'no checkpoint yet, the run begins at step 0'
+
+# Stopped and resumed several times, by the step limit.
+go_back 1 often
+for limit in 2:3 4:1 5:2; do
+    expect 0 ranks "${limit#*:}" resume often --set "train.max_steps=${limit%:*}"
+    said often/log.txt "resumed with another configuration: train.max_steps=${limit%:*}"
+    [ "$(digest often)" = "$(digest "whole/checkpoints/step-000000000${limit%:*}.h5")" ] ||
+        die "other weights at step ${limit%:*}"
+done
+expect 0 ranks 1 resume often --set train.max_steps=0
+ended_alike often
+
+# A newest checkpoint that is damaged is named, and the one before it used.
+go_back 5 damaged
+printf '\125\125' | dd of=damaged/checkpoints/step-0000000005.h5 bs=1 seek=9000 conv=notrunc status=none
+expect 0 ranks 2 resume damaged
+grep -q '^warning: .*trying an older one: .*step-0000000005.h5' err || die "no warning: $(cat err)"
+said err 'from step 4 of 6'
+ended_alike damaged
+echo "$name: all as wanted"

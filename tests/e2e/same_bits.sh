@@ -1,0 +1,46 @@
+#!/bin/sh
+# The same run on 1, 2, 3, 4 and 16 ranks: state digest, metrics and evaluation are the same.
+set -eu
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+prepare
+
+# A batch of 128 has 16 groups, one for each of 16 ranks; the last one of 52 samples has 7.
+compare() { # NETWORK EPOCHS
+    for n in 1 2 3 4 16; do
+        expect 0 ranks "$n" small.json --set "network.name=$1" --set "train.epochs=$2" \
+            --set train.batch=128 --set "run.folder=$1-$n"
+        unsaid err warning
+        said out "state digest: $(digest "$1-$n")"
+        metrics "$1-$n" >"metrics-$n"
+        same metrics-1 "metrics-$n"
+        [ "$(digest "$1-$n")" = "$(digest "$1-1")" ] || die "$1: other weights on $n ranks than on 1"
+    done
+}
+compare mobilenetv2 2
+compare igcv3d 1
+first=$(digest mobilenetv2-1)
+[ "$first" != "$(digest igcv3d-1)" ] || die "two networks end in one state"
+expect 0 ranks 1 small.json --set train.seed=2 --set train.batch=128 --set run.folder=other
+[ "$first" != "$(digest other)" ] || die "two seeds end in one state"
+
+# eval counts every image once on any number of ranks, and agrees with the table of the training.
+for n in 1 3 16; do
+    expect 0 ranks "$n" eval mobilenetv2-1
+    cp out "eval-$n"
+    same eval-1 "eval-$n"
+done
+said out 'validation       20 images'
+said out 'test             50 images'
+expect 0 "$ckpt" show mobilenetv2-1/checkpoints/best.h5
+best=$(sed -n 's/^best top-1 *\([0-9.]*\) %.*/\1/p' out)
+grep -q "^validation .*top-1  *$best %" eval-1 || die "best top-1 is $best, eval says $(cat eval-1)"
+
+# More ranks than groups: 16 samples in groups of 8 feed two of three.
+set -- small.json --set train.epochs=1 --set train.batch=16 --set data.train_limit=60
+expect 0 ranks 2 "$@" --set run.folder=full
+unsaid err warning
+expect 0 ranks 3 "$@" --set run.folder=idle
+grep -q '^warning: .*only 2 of 3 ranks have work; start 2 ranks' err || die "no warning: $(cat err)"
+[ "$(digest full)" = "$(digest idle)" ] || die "other weights with an idle rank"
+echo "$name: all as wanted"

@@ -1,0 +1,426 @@
+/* Running a plan: what its results may not depend on (tiles, kernels, what lies in memory, images
+ * that are not asked for), evaluation against training, and the order in which gradients complete.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mbt/arena.h"
+#include "model/gradient.h"
+
+enum { GROUP = 6 };
+
+/* Every family; together they have all kinds of segments. */
+static const network_wish wishes[] = {
+    {.name = "mobilenetv2", .downsampling = 8, .width = 0.25, .dropout = 0.2, .group = GROUP},
+    {.name = "igcv3d", .depth = "0.5", .downsampling = 4, .width = 0.25, .group = GROUP},
+    {.name = "igcv3d_seesaw", .depth = "0.5", .downsampling = 8, .width = 0.25, .group = GROUP},
+    {.name = "igcv3d_seed",
+     .depth = "0.5",
+     .downsampling = 4,
+     .width = 0.25,
+     .dropout = 0.5,
+     .group = GROUP,
+     .input_gradient = true},
+};
+enum { N_WISHES = sizeof wishes / sizeof wishes[0] };
+
+static network *make(const network_wish *wish, int group, int tile, mbt_isa isa)
+{
+    network_wish w = *wish;
+    w.group = group;
+    w.tile = tile;
+    w.isa = isa;
+    network *net = network_make(&w);
+    network_fill(net, 0);
+    return net;
+}
+
+/* ---- results agree ---- */
+
+/* Far from kinks rounding moves a gradient by some 1e-5 of itself: no activation changes sides. */
+static void compare(const network *a, const network *b, const char *what)
+{
+    const mbt_params *params = &a->plan->params;
+    double largest = 0;
+    int n_compared = 0;
+    for (int i = 0; i < params->n_slices; i++) {
+        float *g = network_gradient(a, &params->slices[i]);
+        const double norm = norm_of(g, params->slices[i].count);
+        largest = params->slices[i].trained ? fmax(largest, norm) : largest;
+        free(g);
+    }
+    for (int i = 0; i < params->n_slices; i++) {
+        const mbt_slice *slice = &params->slices[i];
+        const mbt_slice *other = mbt_params_find(&b->plan->params, slice->name);
+        assert_non_null(other);
+        float *g = network_gradient(a, slice), *h = network_gradient(b, other);
+        const double norm = norm_of(g, slice->count), its = norm_of(h, slice->count);
+        for (size_t k = 0; k < slice->count; k++) {
+            h[k] -= g[k];
+        }
+        const double apart = norm_of(h, slice->count);
+        const double size = norm + 1e-4 * (slice->trained ? largest : 0.01);
+        if (!(fabs(norm - its) <= 1e-4 * size) || !(apart <= 3e-4 * size)) {
+            fail_msg("%s, %s: %s has a gradient of norm %g, %g apart from one of %g", a->graph.name,
+                     what, slice->name, its, apart, norm);
+        }
+        n_compared += norm > 1e-4 * largest;
+        free(g);
+        free(h);
+    }
+    assert_true(n_compared > params->n_slices / 3); /* the others have no gradient to speak of */
+}
+
+static double step(network *net, int n)
+{
+    const double loss = network_forward(net, n, true);
+    network_backward(net, n, true);
+    return loss;
+}
+
+static void tiles_and_kernels_agree(void **state)
+{
+    static const struct {
+        int tile;
+        mbt_isa isa;
+        const char *name;
+    } others[] = {
+        {1, MBT_ISA_AVX512, "tile 1"},        {2, MBT_ISA_AVX512, "tile 2"},
+        {3, MBT_ISA_AVX512, "tile 3"},        {GROUP, MBT_ISA_AVX512, "one tile"},
+        {4, MBT_ISA_AVX512, "tile 4 of 6"},   {0, MBT_ISA_AVX2, "kernels up to avx2"},
+        {0, MBT_ISA_X86_64, "any processor"}, {4, MBT_ISA_X86_64, "any processor, tile 4"},
+    };
+    (void)state;
+    for (int w = 0; w < N_WISHES; w++) {
+        network *net = make(&wishes[w], GROUP, 0, mbt_cpu_isa());
+        network_away_from_kinks(net);
+        const double loss = step(net, GROUP);
+        for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+            const mbt_isa isa = others[i].isa < mbt_cpu_isa() ? others[i].isa : mbt_cpu_isa();
+            network *other = make(&wishes[w], GROUP, others[i].tile, isa);
+            network_away_from_kinks(other);
+            const double its = step(other, GROUP);
+            if (!(fabs(its - loss) <= 1e-5 * loss)) {
+                fail_msg("%s, %s: loss %.9g, wanted %.9g", wishes[w].name, others[i].name, its,
+                         loss);
+            }
+            compare(net, other, others[i].name);
+            network_destroy(other);
+        }
+        network_destroy(net);
+    }
+}
+
+/* A group that is not full, with tiles that do not fit, is what a smaller group is. */
+static void a_part_of_the_group_agrees(void **state)
+{
+    (void)state;
+    for (int w = 0; w < N_WISHES; w++) {
+        network *exact = make(&wishes[w], 5, 5, mbt_cpu_isa());
+        network_away_from_kinks(exact);
+        const double loss = step(exact, 5);
+        for (int tile = 0; tile <= 4; tile++) {
+            network *part = make(&wishes[w], 8, tile, mbt_cpu_isa());
+            network_away_from_kinks(part);
+            const double its = step(part, 5);
+            assert_true(fabs(its - loss) <= 1e-5 * loss);
+            compare(exact, part, "5 images in a group of 8");
+            network_destroy(part);
+        }
+        network_destroy(exact);
+    }
+}
+
+/* ---- the same bits ---- */
+
+/* The floats of a run that anybody looks at. */
+struct outcome {
+    double loss;
+    float *output, *gradient;
+    size_t n_output, n_gradient;
+};
+
+static struct outcome outcome_of(const network *net, int n, double loss)
+{
+    const mbt_params *params = &net->plan->params;
+    const mbt_layout *l = &net->plan->values[net->plan->output].layout;
+    struct outcome o = {.loss = loss, .output = network_output(net, n)};
+    o.n_output = (size_t)(n * l->c);
+    for (int i = 0; i < params->n_slices; i++) {
+        o.n_gradient += params->slices[i].count;
+    }
+    o.gradient = malloc(o.n_gradient * sizeof *o.gradient);
+    assert_non_null(o.gradient);
+    float *at = o.gradient;
+    for (int i = 0; i < params->n_slices; i++) {
+        mbt_slice_unpack(&params->slices[i], net->plan->gradient, at);
+        at += params->slices[i].count;
+    }
+    return o;
+}
+
+static void clear_outcome(struct outcome *o)
+{
+    free(o->output);
+    free(o->gradient);
+}
+
+static void same_bits(struct outcome *a, struct outcome *b)
+{
+    assert_true(isfinite(a->loss) != 0);
+    assert_memory_equal(&a->loss, &b->loss, sizeof a->loss);
+    assert_memory_equal(a->output, b->output, a->n_output * sizeof(float));
+    assert_memory_equal(a->gradient, b->gradient, a->n_gradient * sizeof(float));
+}
+
+/* Sets every byte of the plan's memory but the weights, and the constants that the plan made, to
+ * 0xff: NaN. The weights are the first thing in the arena. */
+static void litter(network *net)
+{
+    mbt_plan *plan = net->plan;
+    const size_t channels =
+        (size_t)(plan->zeros - plan->ones); /* rounded up, one after the other */
+    const size_t bytes = plan->params.n_floats * sizeof(float);
+    float *weights = malloc(bytes);
+    assert_non_null(weights);
+    assert_true(plan->zeros > plan->ones);
+    memcpy(weights, plan->weights, bytes);
+    memset(plan->weights, 0xff, mbt_arena_used(plan->arena));
+    memcpy(plan->weights, weights, bytes);
+    memset(plan->zeros, 0, channels * sizeof(float));
+    for (size_t i = 0; i < channels; i++) {
+        plan->ones[i] = 1;
+    }
+    free(weights);
+}
+
+/* Images first .. as network_images has them, NaN as those behind n. */
+static void images_of(network *net, int n)
+{
+    const mbt_value *input = &net->plan->values[net->plan->input];
+    const mbt_layout *l = &input->layout;
+    const int group = net->plan->options.group;
+    network_images(net, 0);
+    const size_t image = input->plain ? (size_t)(l->c * l->h * l->w) : mbt_layout_image(l);
+    const int sections = input->plain ? 1 : l->sections;
+    for (int s = 0; s < sections; s++) {
+        float *behind = input->data + ((size_t)s * (size_t)group + (size_t)n) * image;
+        memset(behind, 0xff, (size_t)(group - n) * image * sizeof(float));
+    }
+}
+
+static void a_run_repeats_whatever_memory_holds(void **state)
+{
+    (void)state;
+    for (int w = 0; w < 2 * N_WISHES; w++) {
+        const mbt_isa isa = w % 2 == 0 ? mbt_cpu_isa() : MBT_ISA_X86_64;
+        network *net = make(&wishes[w / 2], GROUP, w % 2 == 0 ? 0 : 4, isa);
+        for (int n = GROUP; n > 2; n -= 2) {
+            struct outcome outcomes[3];
+            network_images(net, 0);
+            outcomes[0] = outcome_of(net, n, step(net, n));
+            outcomes[1] = outcome_of(net, n, step(net, n));
+            litter(net);
+            images_of(net, n);
+            outcomes[2] = outcome_of(net, n, step(net, n));
+            same_bits(&outcomes[0], &outcomes[1]);
+            same_bits(&outcomes[0], &outcomes[2]);
+            for (int i = 0; i < 3; i++) {
+                clear_outcome(&outcomes[i]);
+            }
+        }
+        network_destroy(net);
+    }
+}
+
+/* Another plan of the same kind, and what other groups left behind, change nothing either. */
+static void groups_leave_nothing_behind(void **state)
+{
+    (void)state;
+    network *net = make(&wishes[3], GROUP, 2, mbt_cpu_isa());
+    network *fresh = make(&wishes[3], GROUP, 2, mbt_cpu_isa());
+    network_images(net, 100);
+    (void)step(net, GROUP);
+    network_images(net, 200);
+    (void)step(net, 3);
+    network_images(net, 0);
+    mbt_exec_evaluate(net->plan, 4);
+    network_fill(net, 0);
+    struct outcome used = outcome_of(net, 5, step(net, 5));
+    struct outcome first = outcome_of(fresh, 5, step(fresh, 5));
+    same_bits(&first, &used);
+    clear_outcome(&used);
+    clear_outcome(&first);
+    network_destroy(net);
+    network_destroy(fresh);
+}
+
+/* ---- evaluation ---- */
+
+/* Puts the statistics that backward left into the running ones, with the variance made biased. */
+static void adopt_statistics(network *net, int n)
+{
+    const mbt_plan *plan = net->plan;
+    for (int i = 0; i < plan->n_segments; i++) {
+        const mbt_segment *s = &plan->segments[i];
+        if (s->norm < 0) {
+            continue;
+        }
+        const mbt_norm *norm = &plan->norms[s->norm];
+        const double count = (double)n * s->conv.out.h * s->conv.out.w;
+        const mbt_slice *mean = &plan->params.slices[norm->mean_slice];
+        const mbt_slice *var = &plan->params.slices[norm->var_slice];
+        float *m = network_gradient(net, mean), *v = network_gradient(net, var);
+        for (size_t c = 0; c < var->count; c++) {
+            v[c] = (float)((double)v[c] * (count - 1) / count);
+        }
+        network_set_weight(net, mean, m);
+        network_set_weight(net, var, v);
+        free(m);
+        free(v);
+    }
+}
+
+static void evaluation_with_the_groups_statistics_is_forward(void **state)
+{
+    (void)state;
+    for (int w = 0; w < N_WISHES; w++) {
+        network *net = make(&wishes[w], GROUP, 0, mbt_cpu_isa());
+        (void)network_forward(net, 5, false);
+        float *want = network_output(net, 5);
+        mbt_exec_backward(net->plan, 5, 1, NULL, NULL, NULL);
+        adopt_statistics(net, 5);
+        mbt_exec_prepare(net->plan);
+        for (int n = 5; n > 0; n -= 2) { /* a sample's result does not depend on the others now */
+            litter(net);
+            images_of(net, n);
+            mbt_exec_prepare(net->plan);
+            mbt_exec_evaluate(net->plan, n);
+            float *got = network_output(net, n);
+            double scale = 0;
+            for (int i = 0; i < 5 * NETWORK_CLASSES; i++) {
+                scale = fmax(scale, fabs((double)want[i]));
+            }
+            for (int i = 0; i < n * NETWORK_CLASSES; i++) {
+                assert_true(fabs((double)(got[i] - want[i])) <= 1e-4 * scale);
+            }
+            free(got);
+        }
+        free(want);
+        network_destroy(net);
+    }
+}
+
+/* A plan without memory for training evaluates to the same bits. */
+static void a_plan_for_evaluation_alone(void **state)
+{
+    (void)state;
+    network *net = make(&wishes[0], GROUP, 0, mbt_cpu_isa());
+    mbt_plan_options options = net->plan->options;
+    options.training = false;
+    const mbt_graph graph = net->graph;
+    network *lean = network_of(&graph, &options);
+    network_fill(lean, 0);
+    assert_null(lean->plan->gradient);
+    assert_true(mbt_arena_used(lean->plan->arena) < mbt_arena_used(net->plan->arena));
+    mbt_exec_prepare(net->plan);
+    mbt_exec_evaluate(net->plan, GROUP);
+    mbt_exec_prepare(lean->plan);
+    mbt_exec_evaluate(lean->plan, GROUP);
+    float *a = network_output(net, GROUP), *b = network_output(lean, GROUP);
+    assert_memory_equal(a, b, GROUP * NETWORK_CLASSES * sizeof *a);
+    free(a);
+    free(b);
+    lean->graph = (mbt_graph){0}; /* it is net's */
+    network_destroy(lean);
+    network_destroy(net);
+}
+
+/* Statistics in the running slices: those of a sample that is its own group, times the scale. */
+static void statistics_are_scaled(void **state)
+{
+    (void)state;
+    network *net = make(&wishes[1], GROUP, 0, mbt_cpu_isa());
+    (void)network_forward(net, GROUP, false);
+    mbt_exec_backward(net->plan, GROUP, 1, NULL, NULL, NULL);
+    const mbt_params *params = &net->plan->params;
+    float *whole = malloc(params->n_floats * sizeof *whole);
+    assert_non_null(whole);
+    memcpy(whole, net->plan->gradient, params->n_floats * sizeof *whole);
+    (void)network_forward(net, GROUP, false);
+    mbt_exec_backward(net->plan, GROUP, 0.25f, NULL, NULL, NULL);
+    for (int i = 0; i < params->n_slices; i++) {
+        const mbt_slice *slice = &params->slices[i];
+        const float factor = slice->trained ? 1.0f : 0.25f;
+        for (size_t k = slice->offset; k < slice->offset + slice->stored; k++) {
+            assert_true(net->plan->gradient[k] == factor * whole[k]);
+        }
+    }
+    free(whole);
+    network_destroy(net);
+}
+
+/* ---- ranges of the gradient ---- */
+
+struct ranges {
+    network *net;
+    size_t next;
+    int calls;
+    float *seen; /* the gradient as it was when its range was called complete */
+};
+
+static void take_range(void *context, size_t first, size_t count)
+{
+    struct ranges *r = context;
+    assert_int_equal(first, r->next);
+    assert_true(count > 0);
+    memcpy(r->seen + first, r->net->plan->gradient + first, count * sizeof *r->seen);
+    memset(r->net->plan->gradient + first, 0xff, count * sizeof *r->seen); /* nobody needs it now */
+    r->next = first + count;
+    r->calls++;
+}
+
+static void ranges_come_in_order_and_complete(void **state)
+{
+    (void)state;
+    for (int w = 0; w < N_WISHES; w++) {
+        network *net = make(&wishes[w], GROUP, 0, mbt_cpu_isa());
+        const size_t floats = net->plan->params.n_floats;
+        (void)step(net, GROUP);
+        float *want = malloc(floats * sizeof *want);
+        struct ranges r = {.net = net, .seen = calloc(floats, sizeof *r.seen)};
+        assert_non_null(want);
+        assert_non_null(r.seen);
+        memcpy(want, net->plan->gradient, floats * sizeof *want);
+        (void)network_forward(net, GROUP, true);
+        mbt_exec_backward(net->plan, GROUP, 1, &net->dropout, take_range, &r);
+        assert_int_equal(r.next, floats);
+        assert_true(r.calls > 20);
+        assert_memory_equal(r.seen, want, floats * sizeof *want);
+        free(want);
+        free(r.seen);
+        network_destroy(net);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tiles_and_kernels_agree),
+        cmocka_unit_test(a_part_of_the_group_agrees),
+        cmocka_unit_test(a_run_repeats_whatever_memory_holds),
+        cmocka_unit_test(groups_leave_nothing_behind),
+        cmocka_unit_test(evaluation_with_the_groups_statistics_is_forward),
+        cmocka_unit_test(a_plan_for_evaluation_alone),
+        cmocka_unit_test(statistics_are_scaled),
+        cmocka_unit_test(ranges_come_in_order_and_complete),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
