@@ -2,6 +2,7 @@
  * state changes: tensors against the network, data set, state digest. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "checkpoint_format.h"
@@ -14,15 +15,18 @@ typedef struct difference {
 } difference;
 
 /* The shape, and whether it has momentum when that is compared, or "nothing". */
-static void describe(const mbt_store_shape *shape, bool trained, bool with_momentum, char *out)
+static void describe(const mbt_store_shape *shape, bool trained, bool with_momentum, char *out,
+                     size_t bytes)
 {
     if (!shape) {
         memcpy(out, "nothing", sizeof "nothing");
         return;
     }
     (void)ckpt_shape_text(shape, out);
-    if (with_momentum)
-        strcat(out, trained ? " with momentum" : " without momentum");
+    if (with_momentum) {
+        const size_t used = strlen(out);
+        (void)snprintf(out + used, bytes - used, "%s", trained ? " with momentum" : " without momentum");
+    }
 }
 
 static bool shapes_agree(const mbt_slice *slice, const ckpt_tensor *tensor)
@@ -45,8 +49,10 @@ static void note(difference *d, const mbt_slice *slice, const ckpt_tensor *tenso
     /* momentum is worth a word only where it alone makes the difference */
     bool momentum = slice && tensor && shapes_agree(slice, tensor);
     mbt_store_shape wanted = slice ? ckpt_slice_shape(slice) : (mbt_store_shape){0};
-    describe(tensor ? &tensor->shape : NULL, tensor && tensor->trained, momentum, d->got);
-    describe(slice ? &wanted : NULL, slice && slice->trained, momentum, d->wanted);
+    describe(tensor ? &tensor->shape : NULL, tensor && tensor->trained, momentum, d->got,
+             sizeof d->got);
+    describe(slice ? &wanted : NULL, slice && slice->trained, momentum, d->wanted,
+             sizeof d->wanted);
 }
 
 /* Walks the slices and the file's tensors, both by name, and notes what differs. */

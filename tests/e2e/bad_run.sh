@@ -1,0 +1,102 @@
+#!/bin/sh
+# A run folder that cannot be written, is full, is taken, or holds a run: code 1, one line, and what
+# is there stays as it was.
+set -eu
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+disk=${2:?usage: $0 FOLDER-OF-PROGRAMS LIBRARY-MADE-OF-full_disk.c}
+prepare
+set -- --set train.max_steps=2
+step() { # N RUN [OPTIONS...]: a short run
+    lib_ranks=$1 lib_run=$2
+    shift 2
+    expect 0 ranks "$lib_ranks" small.json --set "run.folder=$lib_run" --set train.max_steps=2 "$@"
+}
+one_error() { # TEXT
+    grep '^error: ' err >line || die "no error: $(cat err)"
+    [ "$(wc -l <line)" = 1 ] || die "more than one error: $(cat err)"
+    said line "$1"
+}
+no_leftovers() { # RUN
+    found=$(find "$1" ! -type d ! -name 'step-*.h5' ! -name last.h5 ! -name best.h5 ! -name config.json \
+        ! -name log.txt ! -name metrics.h5 ! -name metrics.csv)
+    [ -z "$found" ] || die "leftovers: $found"
+}
+
+# Below a file, in a place that takes no folders, a file in its place.
+for n in 1 3; do
+    fails 1 "$n" 'small.json/run: mkdir small.json' small.json "$@" --set run.folder=small.json/run
+    fails 1 "$n" '/proc/mbtrain/run: mkdir /proc/mbtrain' small.json "$@" --set run.folder=/proc/mbtrain/run
+    fails 1 "$n" 'small.json: is a file, wanted a folder' small.json "$@" --set run.folder=small.json
+    mkdir "odd-$n"
+    : >"odd-$n/checkpoints"
+    fails 1 "$n" "odd-$n/checkpoints" small.json "$@" --set "run.folder=odd-$n"
+done
+
+# A full disk: at the probe before anything is done, at the first checkpoint, at a later one. What
+# was there stays, nothing half-written does, and with room again the run goes on.
+full() { # RUN BYTES COMMAND...: that many can be written below the folder
+    (
+        export MBT_FULL_FOLDER="$top/$1" MBT_FULL_BYTES="$2" LD_PRELOAD="$disk"
+        shift 2
+        "$@"
+    )
+}
+for n in 1 3; do
+    run=full-$n
+    expect 1 full "$run" 30000 ranks "$n" small.json "$@" --set "run.folder=$run"
+    [ "$(wc -l <err)" = 1 ] || die "more than one line: $(cat err)"
+    said err "run folder: cannot write into $run/checkpoints: No space left on device"
+    [ -z "$(find "$run" ! -type d)" ] || die "leftovers: $(find "$run")"
+
+    expect 1 full "$run" 1000000 ranks "$n" small.json "$@" --set "run.folder=$run"
+    one_error "$run/checkpoints/step-0000000002.h5: cannot write: No space left on device"
+    said "$run/log.txt" "$(cat line)"
+    [ -z "$(ls -A "$run/checkpoints")" ] || die "leftovers: $(ls -A "$run/checkpoints")"
+    no_leftovers "$run"
+
+    expect 0 ranks "$n" resume "$run"
+    before=$(digest "$run")
+    expect 1 full "$run" 1000000 ranks "$n" resume "$run" --set train.max_steps=0
+    one_error "$run/checkpoints/step-0000000003.h5: cannot write: No space left on device"
+    no_leftovers "$run"
+    expect 0 "$ckpt" verify "$run/checkpoints/last.h5"
+    [ "$(digest "$run")" = "$before" ] || die "$run: the checkpoint is another one"
+    expect 0 ranks "$n" resume "$run" --set train.max_steps=0
+done
+step 2 smooth --set train.max_steps=0
+for n in 1 3; do
+    [ "$(digest "full-$n")" = "$(digest smooth)" ] || die "other weights after a full disk on $n ranks"
+done
+
+# A finished run is not overwritten, but moved by --force.
+for n in 1 3; do
+    step 1 "old-$n"
+    before=$(digest "old-$n")
+    find "old-$n" -type f -exec cksum {} + >before.sums
+    fails 1 "$n" "run folder old-$n: holds a run already" small.json --set "run.folder=old-$n"
+    said err "mbtrain resume old-$n"
+    said err '--force'
+    find "old-$n" -type f -exec cksum {} + >after.sums
+    same before.sums after.sums
+    expect 0 ranks "$n" small.json --set "run.folder=old-$n" --set train.max_steps=1 --force
+    said err "moved the old run to $top/old-$n.old-1"
+    [ "$(digest "old-$n.old-1")" = "$before" ] || die "the old run is lost"
+    [ "$(digest "old-$n")" != "$before" ] || die "the new run is the old one"
+done
+
+# A folder that another run works in.
+begin 1 small.json --set run.folder=busy --set train.epochs=1000
+wait_for 'the start' grep -q '^training' err
+for n in 1 3; do
+    fails 1 "$n" 'busy/lock: the folder is in use by host' resume busy
+    said err "pid $(cat pid.0)"
+    fails 1 "$n" 'busy: holds a run already' small.json --set run.folder=busy
+    fails 1 "$n" 'busy/lock: the folder is in use by host' small.json --set run.folder=busy --force
+done
+kill -USR1 "$job"
+ends 75
+[ ! -e busy.old-1 ] || die "the run was moved under its owner"
+expect 0 "$ckpt" verify busy/checkpoints/last.h5
+no_leftovers busy
+echo "$name: all as wanted"
