@@ -35,12 +35,13 @@ static int ascending(const void *a, const void *b)
 
 static void print_rate(FILE *out, const char *what, double images, const double *sorted, int n)
 {
-    (void)fprintf(out, "%-10s %8.1f images/s (median of %d; slowest %.1f, fastest %.1f), %.1f ms\n", what,
-                  images / sorted[n / 2], n, images / sorted[n - 1], images / sorted[0],
+    (void)fprintf(out, "%-10s %8.1f images/s (median of %d; slowest %.1f, fastest %.1f), %.1f ms\n",
+                  what, images / sorted[n / 2], n, images / sorted[n - 1], images / sorted[0],
                   1e3 * sorted[n / 2]);
 }
 
-static mbt_status time_steps(struct bench *b, mbt_step *step, double *seconds, int n_steps, mbt_error *err)
+static mbt_status time_steps(struct bench *b, mbt_step *step, double *seconds, int n_steps,
+                             mbt_error *err)
 {
     mbt_status status = MBT_OK;
     for (int i = 0; i < WARM_UP + n_steps && status == MBT_OK; i++) {
@@ -51,7 +52,8 @@ static mbt_status time_steps(struct bench *b, mbt_step *step, double *seconds, i
         }
         mbt_comm_barrier(b->setup->comm);
         const double from = mbt_timer_clock();
-        status = mbt_step_run(step, 0, b->k, b->n_samples, 1e-6, drawn_group, b, &stop, &counts, err);
+        status =
+            mbt_step_run(step, 0, b->k, b->n_samples, 1e-6, drawn_group, b, &stop, &counts, err);
         mbt_comm_barrier(b->setup->comm);
         if (i >= WARM_UP) {
             seconds[i - WARM_UP] = mbt_timer_clock() - from;
@@ -88,7 +90,8 @@ static void draw_input(const struct bench *b, mbt_step *step)
         input->data[i] = mbt_rng_normal(&rng);
     }
     for (int i = 0; i < setup->group; i++) {
-        step->labels[i] = (int32_t)mbt_rng_below(&rng, (uint32_t)setup->plan->values[setup->plan->output].layout.c);
+        step->labels[i] = (int32_t)mbt_rng_below(
+            &rng, (uint32_t)setup->plan->values[setup->plan->output].layout.c);
     }
 }
 
@@ -113,19 +116,21 @@ mbt_status mbt_bench_run(mbt_setup *setup, int n_steps, FILE *out, mbt_error *er
     if (status == MBT_OK) {
         qsort(seconds, (size_t)n_steps, sizeof *seconds, ascending);
         if (root) {
-            (void)fprintf(out, "%s, batch %d in groups of %d, %d rank(s), reduce %s\n", setup->graph.name,
-                          b.n_samples, setup->group, mbt_comm_size(setup->comm),
+            (void)fprintf(out, "%s, batch %d in groups of %d, %d rank(s), reduce %s\n",
+                          setup->graph.name, b.n_samples, setup->group, mbt_comm_size(setup->comm),
                           setup->config.train.reduce == MBT_REDUCE_EXACT ? "exact" : "fp32");
             print_rate(out, "train", b.n_samples, seconds, n_steps);
         }
-        (void)mbt_timer_switch(&step.timer, MBT_PHASE_OTHER);
-        mbt_summary_print(setup->comm, &step.timer, (int64_t)n_steps * b.n_samples, out);
+        (void)mbt_timer_switch(&step.timer, MBT_PHASE_EVALUATE);
         time_evaluation(&b, seconds, n_steps);
+        (void)mbt_timer_switch(&step.timer, MBT_PHASE_OTHER);
         qsort(seconds, (size_t)n_steps, sizeof *seconds, ascending);
         if (root) {
             const int each = setup->group * mbt_comm_size(setup->comm);
-            print_rate(out, "evaluate", (double)((b.n_samples + each - 1) / each * each), seconds, n_steps);
+            print_rate(out, "evaluate", (double)((b.n_samples + each - 1) / each * each), seconds,
+                       n_steps);
         }
+        mbt_summary_print(setup->comm, &step.timer, (int64_t)n_steps * b.n_samples, out);
     }
     mbt_step_clear(&step);
     free(seconds);

@@ -184,12 +184,19 @@ rule_listed() {
             END { exit !found }' || echo "$source: is not listed in $folder/CMakeLists.txt"
     done
     # A test program is named by mbt_test, with or without its ending.
-    find tests -type f -name '*.c' | while IFS= read -r source; do
-        find tests -type f -name CMakeLists.txt | while IFS= read -r list; do tokens "$list"; done |
-            awk -v name="$(basename "$source")" '
-            { sub(/^.*\//, ""); if (name ~ ("^" $0 "([.]c)?$")) found = 1 }
-            END { exit !found }' || echo "$source: no CMakeLists.txt of the tests names it"
-    done
+    {
+        find tests -type f -name CMakeLists.txt | while IFS= read -r list; do tokens "$list"; done
+        find tests -type f -name '*.c' | sed 's/^/source /'
+    } | awk '
+    $1 == "source" {
+        name = $2
+        sub(/^.*\//, "", name)
+        found = 0
+        for (i = 1; i <= n && !found; i++) found = name ~ word[i]
+        if (!found) print $2 ": no CMakeLists.txt of the tests names it"
+        next
+    }
+    { sub(/^.*\//, ""); word[++n] = "^" $0 "([.]c)?$" }'
 }
 
 # The words of a CMakeLists.txt as patterns: ${VARIABLE} may be anything within one path component.
