@@ -99,4 +99,17 @@ ends 75
 [ ! -e busy.old-1 ] || die "the run was moved under its owner"
 expect 0 "$ckpt" verify busy/checkpoints/last.h5
 no_leftovers busy
+
+# The lock is another's all of a sudden: this run ends, all ranks of it, and writes nothing more.
+begin 3 small.json --set run.folder=lost --set train.epochs=1000
+wait_for 'the first table' test -e lost/metrics.csv
+cp lost/lock other
+mv other lost/lock
+ends 1
+one_error 'lost/lock: the lock is lost: got host '
+cksum lost/lock >before
+[ -n "$(cat lost/lock)" ] || die "the other's lock is emptied"
+expect 0 "$ckpt" verify lost/checkpoints/*.h5
+cksum lost/lock >after
+same before after
 echo "$name: all as wanted"
