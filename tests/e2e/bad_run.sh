@@ -6,6 +6,9 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 disk=${2:?usage: $0 FOLDER-OF-PROGRAMS LIBRARY-MADE-OF-full_disk.c}
 prepare
+# LD_PRELOAD takes blanks for separators: a copy where there are none.
+cp "$disk" full_disk.so
+disk=$top/full_disk.so
 set -- --set train.max_steps=2
 step() { # N RUN [OPTIONS...]: a short run
     lib_ranks=$1 lib_run=$2

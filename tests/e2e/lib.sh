@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# What the scripts of this folder share (names with lib_ are its own). Each sources it first, from its own folder, with the folder
-# of the programs as its one argument; it goes to an empty folder that is removed at the end.
+# What the scripts of this folder share; names with lib_ are its own. Each sources it first, with the
+# folder of the programs as its first argument, and is then in an empty folder, removed at the end.
 # shellcheck disable=SC2034 # variables here are for the scripts
 
 name=$(basename "$0" .sh)
@@ -114,6 +114,8 @@ wait_for() {
 # begin N VERB-AND-ARGUMENTS...: mbtrain in the background as $job; rank R is process $(cat pid.R).
 begin() {
     rm -f pid.*
+    : >out
+    : >err
     lib_n=$1
     shift
     set -- sh -c 'echo "$$" >"pid.${OMPI_COMM_WORLD_RANK-0}"; exec "$0" "$@"' "$train" "$@"

@@ -46,6 +46,6 @@ for part in re.findall(r"\r|\n|\x1b\[K|[^\r\n\x1b]+", text.decode()):
         bar = re.match(r"epoch \d+/\d+ (\[=*>? *\] )?\d+/\d+  ", part)
         if bar:
             print("bar|" + part)
-            too_long = too_long or column >= columns
+            too_long = too_long or len(part.replace("^C", "")) >= columns
 print("\n".join("end|" + line for line in screen))
 sys.exit(120 if too_long else code)
