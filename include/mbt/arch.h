@@ -8,19 +8,19 @@
 
 /* What a configuration asks for. */
 typedef struct mbt_arch_request {
-    const char *name;     /* a row: "mobilenetv2", "igcv3d", ... */
-    const char *depth;    /* "1.0", "0.7", "0.5": which row of blocks per stage */
-    int downsampling;     /* total: 4, 8 or 32 */
-    double width;         /* multiplier */
-    double dropout;       /* before the classifier */
-    int c, h, w;          /* input */
+    const char *name;  /* a row: "mobilenetv2", "igcv3d", ... */
+    const char *depth; /* "1.0", "0.7", "0.5": which row of blocks per stage */
+    int downsampling;  /* total: 4, 8 or 32 */
+    double width;      /* multiplier */
+    double dropout;    /* before the classifier */
+    int c, h, w;       /* input */
     int n_classes;
 } mbt_arch_request;
 
 /* graph: zeroed; mbt_graph_clear by the caller, also after a failure. MBT_CONFIG when there is no
  * such row (the message lists them), depth or downsampling. */
-mbt_status mbt_arch_build(const mbt_arch_request *request, mbt_graph *graph, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_arch_build(const mbt_arch_request *request, mbt_graph *graph,
+                          mbt_error *err) MBT_WARN_UNUSED;
 
 /* Names and one line about each, for help. */
 void mbt_arch_list(FILE *out);

@@ -1,7 +1,8 @@
 /* From a stored image to the network's input: pad-crop, flip, colour jitter, normalisation.
  *
- * What happens to a sample depends on (seed, epoch, sample id) alone. Order as in the seed project's
- * torchvision pipeline: crop, flip, colour jitter, normalise. Depends on rng, config, dataset. */
+ * What happens to a sample depends on (seed, epoch, sample id) alone. Order as in the seed
+ * project's torchvision pipeline: crop, flip, colour jitter, normalise. Depends on rng, config,
+ * dataset. */
 #ifndef MBT_AUGMENT_H
 #define MBT_AUGMENT_H
 
@@ -15,8 +16,9 @@ typedef struct mbt_augment {
     int height, width, channels;
     float mean[MBT_CHANNELS_MAX], inverse_deviation[MBT_CHANNELS_MAX]; /* in 0..255 */
     uint64_t seed;
-    int pad; /* pixels; 0 and the fields below off for evaluation */
-    mbt_pad_mode pad_mode; /* MBT_PAD_ZERO pads with black (0) pixels before normalising, as torchvision's RandomCrop */
+    int pad;               /* pixels; 0 and the fields below off for evaluation */
+    mbt_pad_mode pad_mode; /* MBT_PAD_ZERO pads with black (0) pixels before normalising, as
+                              torchvision's RandomCrop */
     int flip;
     float brightness, contrast, saturation; /* factor uniform in [max(0, 1-a), 1+a] */
 } mbt_augment;

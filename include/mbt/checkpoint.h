@@ -44,8 +44,8 @@ typedef struct mbt_state {
 } mbt_state;
 
 /* The state digest. */
-mbt_status mbt_state_digest(const mbt_state *state, char out[MBT_DIGEST_TEXT], mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_state_digest(const mbt_state *state, char out[MBT_DIGEST_TEXT],
+                            mbt_error *err) MBT_WARN_UNUSED;
 
 /* Writes <folder>/step-<step>.h5, moves last.h5 (and best.h5 when is_best), then removes the oldest
  * files beyond `keep` that no link names. digest: the state digest. Rank zero alone. */
@@ -65,28 +65,28 @@ mbt_status mbt_checkpoint_load_weights(const mbt_params *params, float *weights,
 
 /* The newest file of the folder that verifies: last.h5 first, then by falling step. Each damaged
  * one is named in a warning. MBT_DATA when there is none. path: MBT_PATH_BYTES. */
-mbt_status mbt_checkpoint_newest(const char *folder, mbt_log *log, char *path, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_checkpoint_newest(const char *folder, mbt_log *log, char *path,
+                                 mbt_error *err) MBT_WARN_UNUSED;
 
 /* Checks a whole file without network or plan: its own digest, and the state digest that it names
  * against its content. digest: the state digest. MBT_DATA when damaged. */
-mbt_status mbt_checkpoint_verify(const char *path, char digest[MBT_DIGEST_TEXT], mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_checkpoint_verify(const char *path, char digest[MBT_DIGEST_TEXT],
+                                 mbt_error *err) MBT_WARN_UNUSED;
 
 /* The files of a checkpoint folder, and what the links name. */
 typedef struct mbt_checkpoint_list {
-    int64_t *steps;     /* [n_steps], ascending */
+    int64_t *steps; /* [n_steps], ascending */
     int n_steps;
     int64_t last, best; /* steps that last.h5 and best.h5 name; -1: no such link */
 } mbt_checkpoint_list;
 
-mbt_status mbt_checkpoint_list_read(const char *folder, mbt_checkpoint_list *list, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_checkpoint_list_read(const char *folder, mbt_checkpoint_list *list,
+                                    mbt_error *err) MBT_WARN_UNUSED;
 void mbt_checkpoint_list_clear(mbt_checkpoint_list *list); /* a cleared one is allowed */
 
 /* "<folder>/step-<10 digits>.h5"; path: MBT_PATH_BYTES. MBT_FAILURE for a step out of range. */
-mbt_status mbt_checkpoint_path(const char *folder, int64_t step, char *path, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_checkpoint_path(const char *folder, int64_t step, char *path,
+                               mbt_error *err) MBT_WARN_UNUSED;
 
 /* What a file says of itself, without network or plan. */
 typedef struct mbt_checkpoint_info {
@@ -99,8 +99,8 @@ typedef struct mbt_checkpoint_info {
     size_t bytes;
 } mbt_checkpoint_info;
 
-mbt_status mbt_checkpoint_read_info(const char *path, mbt_checkpoint_info *info, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_checkpoint_read_info(const char *path, mbt_checkpoint_info *info,
+                                    mbt_error *err) MBT_WARN_UNUSED;
 void mbt_checkpoint_info_clear(mbt_checkpoint_info *info); /* a zeroed one is allowed */
 
 #endif

@@ -23,8 +23,8 @@ typedef enum mbt_comm_type { MBT_COMM_I64, MBT_COMM_F32, MBT_COMM_F64 } mbt_comm
  * OMPI_COMM_WORLD_SIZE or PMI_SIZE say more than one, the world is one): the message names the fix,
  * and is empty on all copies but the launcher's first, so that it is printed once; the environment
  * variable MBTRAIN_ALLOW_SINGLETON=1 overrides. */
-mbt_status mbt_comm_create(int *argc, char ***argv, mbt_comm **comm, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_comm_create(int *argc, char ***argv, mbt_comm **comm,
+                           mbt_error *err) MBT_WARN_UNUSED;
 void mbt_comm_destroy(mbt_comm *comm); /* Collective. NULL is allowed. */
 
 int mbt_comm_rank(const mbt_comm *comm);
@@ -39,11 +39,14 @@ const char *mbt_comm_library(void); /* "Open MPI 4.1.4" or "none (serial)", stat
  * it (prefixed with "rank R: " when only some ranks failed). Returns that status. Collective. */
 mbt_status mbt_comm_agree(mbt_comm *comm, mbt_status status, mbt_error *err);
 
-void mbt_comm_barrier(mbt_comm *comm);                                  /* Collective. */
-void mbt_comm_broadcast(mbt_comm *comm, void *data, size_t bytes);      /* from rank 0. Collective. */
-void mbt_comm_sum(mbt_comm *comm, mbt_comm_type type, void *data, size_t count);    /* in place. Collective. */
-void mbt_comm_min(mbt_comm *comm, mbt_comm_type type, void *data, size_t count);    /* in place. Collective. */
-void mbt_comm_max(mbt_comm *comm, mbt_comm_type type, void *data, size_t count);    /* in place. Collective. */
+void mbt_comm_barrier(mbt_comm *comm);                             /* Collective. */
+void mbt_comm_broadcast(mbt_comm *comm, void *data, size_t bytes); /* from rank 0. Collective. */
+void mbt_comm_sum(mbt_comm *comm, mbt_comm_type type, void *data,
+                  size_t count); /* in place. Collective. */
+void mbt_comm_min(mbt_comm *comm, mbt_comm_type type, void *data,
+                  size_t count); /* in place. Collective. */
+void mbt_comm_max(mbt_comm *comm, mbt_comm_type type, void *data,
+                  size_t count); /* in place. Collective. */
 /* all: size * bytes, in rank order, on every rank. Collective. */
 void mbt_comm_gather(mbt_comm *comm, const void *mine, size_t bytes, void *all);
 
@@ -52,8 +55,8 @@ void mbt_comm_gather(mbt_comm *comm, const void *mine, size_t bytes, void *all);
  * whoever computes meanwhile calls mbt_comm_poll now and then. */
 typedef struct mbt_request mbt_request;
 mbt_request *mbt_comm_start_sum(mbt_comm *comm, mbt_comm_type type, void *data, size_t count);
-bool mbt_comm_poll(mbt_request *request);     /* true when the sum is there */
-void mbt_comm_finish(mbt_request *request);   /* waits and frees the request; NULL is allowed */
+bool mbt_comm_poll(mbt_request *request);   /* true when the sum is there */
+void mbt_comm_finish(mbt_request *request); /* waits and frees the request; NULL is allowed */
 
 /* Memory that the ranks of one node share. One rank per node (`writer`) fills it; everybody reads
  * after mbt_share_publish. Falls back to private memory on every rank (every rank is then a
@@ -67,9 +70,9 @@ typedef struct mbt_share {
     void *handle;
 } mbt_share;
 
-mbt_status mbt_share_create(mbt_comm *comm, size_t bytes, mbt_share *share, mbt_error *err)
-    MBT_WARN_UNUSED;                                    /* Collective. */
-void mbt_share_publish(mbt_comm *comm, mbt_share *share); /* Collective. */
+mbt_status mbt_share_create(mbt_comm *comm, size_t bytes, mbt_share *share,
+                            mbt_error *err) MBT_WARN_UNUSED; /* Collective. */
+void mbt_share_publish(mbt_comm *comm, mbt_share *share);    /* Collective. */
 void mbt_share_destroy(mbt_comm *comm, mbt_share *share); /* Collective. A zeroed one is allowed. */
 
 /* Prints "rank R on HOST: <message>" once and ends every rank of the job with exit code `code`. */

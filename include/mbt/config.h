@@ -29,9 +29,9 @@ typedef enum mbt_schedule_kind {
 typedef enum mbt_pad_mode { MBT_PAD_ZERO, MBT_PAD_REFLECT } mbt_pad_mode;
 
 typedef enum mbt_init_kind {
-    MBT_INIT_HE_FAN_OUT,      /* N(0, 2 / (k*k*out/groups)) */
-    MBT_INIT_HE_FAN_IN,       /* N(0, 2 / (k*k*in/groups)) */
-    MBT_INIT_SEED,            /* N(0, 2 / (k*k*out)), groups ignored (networks: the seed project) */
+    MBT_INIT_HE_FAN_OUT, /* N(0, 2 / (k*k*out/groups)) */
+    MBT_INIT_HE_FAN_IN,  /* N(0, 2 / (k*k*in/groups)) */
+    MBT_INIT_SEED,       /* N(0, 2 / (k*k*out)), groups ignored (networks: the seed project) */
 } mbt_init_kind;
 
 /* Kinds of parameters that weight decay may leave out; bits of no_decay. */
@@ -48,20 +48,23 @@ typedef struct mbt_config_list {
 
 typedef struct mbt_config {
     struct {
-        char folder[MBT_PATH_BYTES]; /* run.folder: run directory; "" = runs/<configuration's file name> */
+        char folder[MBT_PATH_BYTES]; /* run.folder: run directory; "" = runs/<configuration's file
+                                        name> */
         double log_interval_s;       /* run.log_interval: s between plain progress lines */
     } run;
     struct {
         char path[MBT_PATH_BYTES]; /* data.path: HDF5 data set, relative to the working directory */
-        int64_t validation;        /* data.validation: samples of the training split held out to choose the best; 0: the test split */
-        int64_t train_limit;       /* data.train_limit: only the first so many training samples; 0: all */
+        int64_t validation; /* data.validation: samples of the training split held out to choose the
+                               best; 0: the test split */
+        int64_t train_limit; /* data.train_limit: only the first so many training samples; 0: all */
     } data;
     struct {
-        char name[MBT_NAME_BYTES]; /* network.name: a row of the arch tables */
-        int64_t downsampling;      /* network.downsampling: 4, 8 or 32 */
-        double width;              /* network.width: multiplier */
-        char depth[MBT_NAME_BYTES];/* network.depth: "1.0", "0.7", "0.5": a row of blocks per stage */
-        double dropout;            /* network.dropout: probability, before the classifier */
+        char name[MBT_NAME_BYTES];  /* network.name: a row of the arch tables */
+        int64_t downsampling;       /* network.downsampling: 4, 8 or 32 */
+        double width;               /* network.width: multiplier */
+        char depth[MBT_NAME_BYTES]; /* network.depth: "1.0", "0.7", "0.5": a row of blocks per stage
+                                     */
+        double dropout;             /* network.dropout: probability, before the classifier */
     } network;
     struct {
         mbt_init_kind kind; /* init.kind */
@@ -82,7 +85,8 @@ typedef struct mbt_config {
         double momentum;     /* optimizer.momentum */
         bool nesterov;       /* optimizer.nesterov */
         double weight_decay; /* optimizer.weight_decay */
-        unsigned no_decay;   /* optimizer.no_decay: array of "bn", "bias", "depthwise"; mbt_decay_group bits */
+        unsigned no_decay;   /* optimizer.no_decay: array of "bn", "bias", "depthwise";
+                                mbt_decay_group bits */
     } optimizer;
     struct {
         mbt_schedule_kind kind;     /* schedule.kind */
@@ -94,12 +98,12 @@ typedef struct mbt_config {
         mbt_config_list milestones; /* schedule.milestones: epochs, ascending */
     } schedule;
     struct {
-        int64_t pad;         /* augment.pad: pixels of pad-and-crop, 0 = off */
+        int64_t pad;           /* augment.pad: pixels of pad-and-crop, 0 = off */
         mbt_pad_mode pad_mode; /* augment.pad_mode */
-        bool flip;           /* augment.flip: horizontal, probability 1/2 */
-        double brightness;   /* augment.brightness: colour jitter amount, 0 = off */
-        double contrast;     /* augment.contrast */
-        double saturation;   /* augment.saturation */
+        bool flip;             /* augment.flip: horizontal, probability 1/2 */
+        double brightness;     /* augment.brightness: colour jitter amount, 0 = off */
+        double contrast;       /* augment.contrast */
+        double saturation;     /* augment.saturation */
     } augment;
     struct {
         int64_t every_epochs; /* evaluate.every_epochs */
@@ -110,7 +114,8 @@ typedef struct mbt_config {
         int64_t keep;         /* checkpoint.keep: newest files kept beside the best */
     } checkpoint;
     struct {
-        char kernels[MBT_NAME_BYTES]; /* plan.kernels: "auto", or at most "avx512", "avx2", "x86-64" */
+        char kernels[MBT_NAME_BYTES]; /* plan.kernels: "auto", or at most "avx512", "avx2", "x86-64"
+                                       */
         int64_t tile;                 /* plan.tile: images a tile, 0 = chosen by the plan */
     } plan;
 } mbt_config;
@@ -118,21 +123,22 @@ typedef struct mbt_config {
 /* Every key at its default. */
 void mbt_config_defaults(mbt_config *config);
 
-/* Reads a JSON file over the values already in `config`. All faults of the file (unknown, duplicate,
- * mistyped, out of range) are in the one message, each with the file's name, the key, what was got
- * and what is wanted, and the nearest key of an unknown one; a syntax error with line and column.
- * MBT_CONFIG; MBT_CONFIG too when the file cannot be read. */
+/* Reads a JSON file over the values already in `config`. All faults of the file (unknown,
+ * duplicate, mistyped, out of range) are in the one message, each with the file's name, the key,
+ * what was got and what is wanted, and the nearest key of an unknown one; a syntax error with line
+ * and column. MBT_CONFIG; MBT_CONFIG too when the file cannot be read. */
 mbt_status mbt_config_read(const char *path, mbt_config *config, mbt_error *err) MBT_WARN_UNUSED;
 
 /* The same from text; `name` stands for the file in messages. */
-mbt_status mbt_config_parse(const char *text, const char *name, mbt_config *config, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_config_parse(const char *text, const char *name, mbt_config *config,
+                            mbt_error *err) MBT_WARN_UNUSED;
 
 /* One override "key=value" as --set takes it; strings need no quotes. MBT_USAGE names the fault. */
-mbt_status mbt_config_set(const char *assignment, mbt_config *config, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_config_set(const char *assignment, mbt_config *config,
+                          mbt_error *err) MBT_WARN_UNUSED;
 
-/* What no single key shows: bn_group <= batch, warm-up with its schedule, milestones ascending ... */
+/* What no single key shows: bn_group <= batch, warm-up with its schedule, milestones ascending ...
+ */
 mbt_status mbt_config_check(const mbt_config *config, mbt_error *err) MBT_WARN_UNUSED;
 
 /* The complete configuration as JSON with all keys, numbers so that they read back bit for bit.

@@ -9,8 +9,8 @@ typedef enum mbt_isa {
     MBT_ISA_AVX512, /* F, BW, DQ, VL */
 } mbt_isa;
 
-mbt_isa mbt_cpu_isa(void);              /* of the machine this runs on */
-const char *mbt_isa_name(mbt_isa isa);  /* "avx512", static storage */
-int mbt_isa_block(mbt_isa isa);         /* B: channels of a block that suit the level (tensor.h) */
+mbt_isa mbt_cpu_isa(void);             /* of the machine this runs on */
+const char *mbt_isa_name(mbt_isa isa); /* "avx512", static storage */
+int mbt_isa_block(mbt_isa isa);        /* B: channels of a block that suit the level (tensor.h) */
 
 #endif

@@ -16,7 +16,12 @@
 #include "mbt/status.h"
 #include "mbt/store.h"
 
-enum { MBT_CHANNELS_MAX = 4, MBT_CLASSES_MAX = 1000, MBT_CLASS_NAME_BYTES = 64, MBT_DATASET_SCHEMA = 1 };
+enum {
+    MBT_CHANNELS_MAX = 4,
+    MBT_CLASSES_MAX = 1000,
+    MBT_CLASS_NAME_BYTES = 64,
+    MBT_DATASET_SCHEMA = 1
+};
 
 /* One split, in memory. */
 typedef struct mbt_split {
@@ -30,8 +35,8 @@ typedef struct mbt_dataset {
     char name[MBT_CLASS_NAME_BYTES];
     char digest[MBT_DIGEST_TEXT];
     int height, width, channels, n_classes;
-    double mean[MBT_CHANNELS_MAX];      /* per channel, 0..255 */
-    double deviation[MBT_CHANNELS_MAX]; /* per channel, 0..255, > 0 */
+    double mean[MBT_CHANNELS_MAX];             /* per channel, 0..255 */
+    double deviation[MBT_CHANNELS_MAX];        /* per channel, 0..255, > 0 */
     char (*class_names)[MBT_CLASS_NAME_BYTES]; /* [n_classes] */
     mbt_split train, test;
     mbt_share share; /* holds both splits */
@@ -40,9 +45,10 @@ typedef struct mbt_dataset {
 /* Finds `path` (relative to the working directory, then in the folder MBTRAIN_DATA), checks shapes,
  * labels and sizes, and reads both splits into node-shared memory, one rank per node. Every rank
  * returns the same status. MBT_DATA names file, data set, got and wanted. Collective. */
-mbt_status mbt_dataset_open(mbt_comm *comm, const char *path, mbt_dataset *dataset, mbt_error *err)
-    MBT_WARN_UNUSED;
-void mbt_dataset_close(mbt_comm *comm, mbt_dataset *dataset); /* Collective. A zeroed one is allowed. */
+mbt_status mbt_dataset_open(mbt_comm *comm, const char *path, mbt_dataset *dataset,
+                            mbt_error *err) MBT_WARN_UNUSED;
+void mbt_dataset_close(mbt_comm *comm,
+                       mbt_dataset *dataset); /* Collective. A zeroed one is allowed. */
 
 /* What a maker of data sets hands over; arrays are borrowed. coarse_* may be NULL. */
 typedef struct mbt_dataset_source {
@@ -53,14 +59,14 @@ typedef struct mbt_dataset_source {
     const char *const *coarse_names; /* [n_coarse] */
     struct {
         int64_t n;
-        const uint8_t *images;                /* [n][H][W][C] */
+        const uint8_t *images;                 /* [n][H][W][C] */
         const int32_t *labels, *coarse_labels; /* [n] */
-    } split[2];                               /* train, test */
+    } split[2];                                /* train, test */
 } mbt_dataset_source;
 
 /* Computes mean, deviation and digest and writes the file in one replacement. */
-mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path,
+                             mbt_error *err) MBT_WARN_UNUSED;
 
 /* Recomputes digest, label ranges, mean and deviation of an open data set and compares.
  * MBT_DATA names the first difference. */

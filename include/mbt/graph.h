@@ -11,14 +11,14 @@
 
 typedef enum mbt_node_kind {
     MBT_NODE_INPUT,
-    MBT_NODE_CONV,    /* no bias */
+    MBT_NODE_CONV, /* no bias */
     MBT_NODE_BN,
     MBT_NODE_RELU6,
     MBT_NODE_SHUFFLE, /* out[j*G + g] = in[g*(C/G) + j], networks.md A.2 */
     MBT_NODE_ADD,
-    MBT_NODE_POOL,    /* global average */
+    MBT_NODE_POOL, /* global average */
     MBT_NODE_DROPOUT,
-    MBT_NODE_LINEAR,  /* with bias */
+    MBT_NODE_LINEAR, /* with bias */
 } mbt_node_kind;
 
 enum { MBT_NODE_NAME_BYTES = 48, MBT_GRAPH_MAX_SIDE = 4096, MBT_GRAPH_MAX_CHANNELS = 65536 };

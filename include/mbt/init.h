@@ -13,7 +13,7 @@
  * norm gamma 1 (0 where zero_gamma is asked and the graph marks it), beta 0, running mean 0 and
  * variance 1. weights: flat block. Source: networks.md A.3. */
 mbt_status mbt_init_weights(const mbt_params *params, const mbt_graph *graph,
-                            const mbt_config *config, float *weights, mbt_error *err)
-    MBT_WARN_UNUSED;
+                            const mbt_config *config, float *weights,
+                            mbt_error *err) MBT_WARN_UNUSED;
 
 #endif

@@ -57,7 +57,7 @@ typedef struct mbt_conv_desc {
 /* One call on a tile. Forward writes out; backward data reads out (its gradient) and writes in;
  * backward weights reads in and out (gradient) and overwrites weights (gradient). */
 typedef struct mbt_conv_args {
-    mbt_map in;     /* with `image`: data alone */
+    mbt_map in; /* with `image`: data alone */
     mbt_map out;
     float *weights; /* in the slice's stored form, or as `prepare` laid them out */
     void *scratch;  /* scratch_bytes of the kernel's instance */
@@ -82,8 +82,8 @@ typedef struct mbt_conv_ops {
  * Made from a channel map by mbt_shuffle_create; both directions of a bijection are two objects. */
 typedef struct mbt_shuffle_block {
     int n_from;
-    int from[4];        /* source block, counted over all sections */
-    uint32_t mask[4];   /* destination lanes that come from it */
+    int from[4];         /* source block, counted over all sections */
+    uint32_t mask[4];    /* destination lanes that come from it */
     int32_t lane[4][16]; /* source lane for each destination lane */
 } mbt_shuffle_block;
 
@@ -97,8 +97,8 @@ typedef struct mbt_shuffle {
  * over channels (layouts may still differ in sections). MBT_FAILURE when a block would need more
  * than four sources. */
 mbt_status mbt_shuffle_create(const mbt_layout *source, const mbt_layout *destination,
-                              const int *from, mbt_shuffle *shuffle, mbt_error *err)
-    MBT_WARN_UNUSED;
+                              const int *from, mbt_shuffle *shuffle,
+                              mbt_error *err) MBT_WARN_UNUSED;
 void mbt_shuffle_clear(mbt_shuffle *shuffle);
 
 /* Mean and sum of squared deviations of n*H*W values for each stored channel; float partial sums
@@ -119,8 +119,8 @@ typedef void mbt_apply_fn(const mbt_apply_desc *desc, int n, mbt_map y, const fl
 
 /* dz, e, z in layout destination; y and u in layout source. e.data NULL: none. u may be dz itself
  * when the shuffle is straight and du is not asked for. du.data not NULL: (dz + e) * act' is also
- * written in destination layout (the residual's gradient); du may alias e. sum_u, sum_uy: per stored
- * channel of source, over this tile, float partial sums, result in double. */
+ * written in destination layout (the residual's gradient); du may alias e. sum_u, sum_uy: per
+ * stored channel of source, over this tile, float partial sums, result in double. */
 typedef struct mbt_apply_backward_args {
     mbt_map dz, e, z, y, u, du;
     bool stream; /* u is next read from memory, not from cache */
@@ -138,7 +138,8 @@ typedef struct mbt_norm_backward_args {
 typedef void mbt_norm_backward_fn(const mbt_layout *layout, int n,
                                   const mbt_norm_backward_args *args);
 
-/* Global average: out is a 1x1 map with the same sections. Backward: every pixel gets dout/(H*W). */
+/* Global average: out is a 1x1 map with the same sections. Backward: every pixel gets dout/(H*W).
+ */
 typedef void mbt_pool_fn(const mbt_layout *layout, int n, mbt_map in, mbt_map out);
 typedef void mbt_pool_backward_fn(const mbt_layout *layout, int n, mbt_map dout, mbt_map din);
 

@@ -27,13 +27,15 @@ double mbt_counts_top5(const mbt_counts *counts); /* percent */
 /* One epoch. Every field is a column; src/train/metrics.c has the one table of names, units and
  * descriptions that CSV, HDF5 and print read. */
 typedef struct mbt_metrics_row {
-    int64_t epoch;      /* 1-based, completed */
-    int64_t step;       /* steps done at its end */
-    double lr;          /* of its last step */
-    double train_loss, train_top1;               /* over the epoch's training samples, as they passed */
-    double valid_loss, valid_top1, valid_top5;   /* held-out samples; NaN without a validation split or when not evaluated */
-    double test_loss, test_top1, test_top5;      /* NaN when not evaluated */
-    double train_s, evaluate_s, images_per_s;    /* wall time; timing columns take no part in digests */
+    int64_t epoch;                 /* 1-based, completed */
+    int64_t step;                  /* steps done at its end */
+    double lr;                     /* of its last step */
+    double train_loss, train_top1; /* over the epoch's training samples, as they passed */
+    double valid_loss, valid_top1,
+        valid_top5; /* held-out samples; NaN without a validation split or when not evaluated */
+    double test_loss, test_top1, test_top5; /* NaN when not evaluated */
+    double train_s, evaluate_s,
+        images_per_s; /* wall time; timing columns take no part in digests */
 } mbt_metrics_row;
 
 typedef struct mbt_metrics {
@@ -42,8 +44,8 @@ typedef struct mbt_metrics {
 } mbt_metrics;
 
 void mbt_metrics_clear(mbt_metrics *metrics); /* frees; a zeroed one is allowed */
-mbt_status mbt_metrics_append(mbt_metrics *metrics, const mbt_metrics_row *row, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_metrics_append(mbt_metrics *metrics, const mbt_metrics_row *row,
+                              mbt_error *err) MBT_WARN_UNUSED;
 
 /* The columns as one-dimensional f64 (counters i64) data sets <group>/<column>, with attributes
  * unit and description. */
@@ -53,8 +55,8 @@ mbt_status mbt_metrics_load(mbt_metrics *metrics, mbt_store *store, const char *
                             mbt_error *err) MBT_WARN_UNUSED;
 
 /* The whole table as CSV (first line: column names; NaN as an empty field), replacing `path`. */
-mbt_status mbt_metrics_write_csv(const mbt_metrics *metrics, const char *path, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_metrics_write_csv(const mbt_metrics *metrics, const char *path,
+                                 mbt_error *err) MBT_WARN_UNUSED;
 
 /* For people, aligned columns; at most the last `most` rows (0: all). */
 void mbt_metrics_print(const mbt_metrics *metrics, FILE *out, int most);

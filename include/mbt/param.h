@@ -39,12 +39,13 @@ typedef struct mbt_slice {
     char name[MBT_PARAM_NAME_BYTES]; /* as in a PyTorch state dict: "blocks.3.expand.weight" */
     mbt_param_kind kind;
     mbt_param_form form;
-    int rank, dims[4];   /* canonical shape */
-    size_t count;        /* canonical elements */
-    mbt_layout in, out;  /* maps on both sides (FORM_CHANNELS: out alone): say where the padding is */
-    size_t offset;       /* first float in the block */
-    size_t stored;       /* floats in the block, a multiple of 16 */
-    bool trained;        /* has a gradient and momentum */
+    int rank, dims[4]; /* canonical shape */
+    size_t count;      /* canonical elements */
+    mbt_layout in,
+        out;       /* maps on both sides (FORM_CHANNELS: out alone): say where the padding is */
+    size_t offset; /* first float in the block */
+    size_t stored; /* floats in the block, a multiple of 16 */
+    bool trained;  /* has a gradient and momentum */
 } mbt_slice;
 
 /* The flat block's table of contents. The floats themselves belong to whoever allocates
@@ -52,15 +53,15 @@ typedef struct mbt_slice {
 typedef struct mbt_params {
     mbt_slice *slices; /* [n_slices], by offset */
     int n_slices;
-    size_t n_floats;   /* of the block */
-    size_t n_trained;  /* canonical elements of trained slices: what papers call parameters */
+    size_t n_floats;  /* of the block */
+    size_t n_trained; /* canonical elements of trained slices: what papers call parameters */
 } mbt_params;
 
 void mbt_params_clear(mbt_params *params); /* frees slices; a zeroed one is allowed */
 
 /* Appends a slice behind the last; fills count, offset, stored. MBT_FAILURE without memory. */
-mbt_status mbt_params_add(mbt_params *params, const mbt_slice *slice, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_params_add(mbt_params *params, const mbt_slice *slice,
+                          mbt_error *err) MBT_WARN_UNUSED;
 
 /* Between canonical order and the stored form of one slice; `block` is the flat block's start.
  * pack writes zeros into the padding. */

@@ -27,17 +27,17 @@ typedef struct mbt_plan_options {
     int tile;            /* images a tile; 0: chosen per segment */
     mbt_isa isa;         /* kernels up to this level */
     bool training;       /* with memory for the backward pass */
-    double bn_eps;        /* added to variances */
+    double bn_eps;       /* added to variances */
     bool input_gradient; /* the gradient of the network's input is wanted (tests) */
 } mbt_plan_options;
 
 /* A map the plan stores for the whole group. */
 typedef struct mbt_value {
     mbt_layout layout;
-    bool plain;          /* the network's input: [N][C][H][W] */
-    float *data;         /* forward */
-    float *gradient;     /* backward; several values share memory over time. For a convolution's
-                            output with batch norm this is u of kernel.h */
+    bool plain;      /* the network's input: [N][C][H][W] */
+    float *data;     /* forward */
+    float *gradient; /* backward; several values share memory over time. For a convolution's
+                        output with batch norm this is u of kernel.h */
 } mbt_value;
 
 typedef enum mbt_source_kind {
@@ -46,11 +46,15 @@ typedef enum mbt_source_kind {
     MBT_SOURCE_DROPOUT, /* of a stored value, per (sample, channel) of a 1x1 map */
 } mbt_source_kind;
 
-typedef enum mbt_segment_op { MBT_SEGMENT_CONV, MBT_SEGMENT_POOL, MBT_SEGMENT_STORE } mbt_segment_op;
+typedef enum mbt_segment_op {
+    MBT_SEGMENT_CONV,
+    MBT_SEGMENT_POOL,
+    MBT_SEGMENT_STORE
+} mbt_segment_op;
 
 typedef struct mbt_conv_pass {
     const mbt_kernel *kernel;
-    void *tile, *single;     /* instances for tile images, and for one (what is left over) */
+    void *tile, *single; /* instances for tile images, and for one (what is left over) */
     float *prepared, *prepared_single; /* weights as each wants them, NULL: the stored form */
 } mbt_conv_pass;
 
@@ -60,36 +64,38 @@ typedef struct mbt_norm {
     int gamma, beta, mean_slice, var_slice; /* slices */
     float *mean, *a, *b;                    /* of apply */
     float *c1, *c2, *c3;                    /* of norm_backward */
-    double *group_mean, *group_m2;          /* moments of the group: mean, sum of squared deviations */
-    double *sum_u, *sum_uy;                 /* of apply_backward, over the group */
+    double *group_mean, *group_m2; /* moments of the group: mean, sum of squared deviations */
+    double *sum_u, *sum_uy;        /* of apply_backward, over the group */
 } mbt_norm;
 
 typedef struct mbt_segment {
     char name[MBT_NODE_NAME_BYTES]; /* of the convolution, or "pool" */
     mbt_source_kind source;
-    int from;       /* value the source reads */
-    int residual;   /* value added in apply, or -1 */
-    int from_norm;  /* norm of `from`, or -1 */
-    int stored;     /* value that keeps the source's result z, or -1: scratch */
-    int extra;      /* value whose gradient reaches z by another way (a residual add), or -1 */
+    int from;      /* value the source reads */
+    int residual;  /* value added in apply, or -1 */
+    int from_norm; /* norm of `from`, or -1 */
+    int stored;    /* value that keeps the source's result z, or -1: scratch */
+    int extra;     /* value whose gradient reaches z by another way (a residual add), or -1 */
     mbt_apply_desc apply;
     mbt_shuffle shuffle_forward, shuffle_backward; /* owned */
     double dropout;
-    mbt_layout z;   /* what the op reads */
+    mbt_layout z; /* what the op reads */
 
     mbt_segment_op op;
     mbt_conv_desc conv;
-    int weight;     /* slice, or -1 */
-    int bias;       /* slice, or -1 */
-    int to;         /* value the op writes, or -1 for MBT_SEGMENT_STORE */
-    int norm;       /* norm of `to`, or -1 */
+    int weight; /* slice, or -1 */
+    int bias;   /* slice, or -1 */
+    int to;     /* value the op writes, or -1 for MBT_SEGMENT_STORE */
+    int norm;   /* norm of `to`, or -1 */
 
-    int tile;       /* images at a time */
+    int tile; /* images at a time */
     mbt_conv_pass forward, backward_data, backward_weights;
-    const mbt_kernel *k_apply, *k_apply_backward, *k_stats, *k_norm_backward, *k_pool, *k_pool_backward;
-    bool needs_dz;  /* the gradient goes on to `from` */
-    bool du;        /* (dz+e)*act' is written for the residual beside u: the shuffle is not straight */
-    size_t grad_first, grad_count; /* floats of the flat block complete after this segment's backward */
+    const mbt_kernel *k_apply, *k_apply_backward, *k_stats, *k_norm_backward, *k_pool,
+        *k_pool_backward;
+    bool needs_dz; /* the gradient goes on to `from` */
+    bool du; /* (dz+e)*act' is written for the residual beside u: the shuffle is not straight */
+    size_t grad_first,
+        grad_count; /* floats of the flat block complete after this segment's backward */
     int64_t macs, params;
 } mbt_segment;
 
@@ -106,13 +112,13 @@ typedef struct mbt_plan {
     const mbt_kernel *k_quantise;
 
     mbt_arena *arena;
-    float *weights;      /* flat blocks of params.n_floats */
-    float *gradient;     /* of one group */
-    float *z, *dz, *dy;  /* scratch tiles */
-    float *ones, *zeros; /* a, b and mean of an apply without batch norm */
+    float *weights;                   /* flat blocks of params.n_floats */
+    float *gradient;                  /* of one group */
+    float *z, *dz, *dy;               /* scratch tiles */
+    float *ones, *zeros;              /* a, b and mean of an apply without batch norm */
     double *tile_first, *tile_second; /* per channel, of one tile: moments or backward sums */
-    float *tile_weights; /* weight gradient of one tile, before it is added */
-    void *scratch;       /* of the kernels */
+    float *tile_weights;              /* weight gradient of one tile, before it is added */
+    void *scratch;                    /* of the kernels */
     size_t stored_bytes, gradient_bytes, scratch_bytes, params_bytes; /* what the arena holds */
     size_t activation_bytes_per_image;
     char digest[MBT_PLAN_DIGEST_BYTES]; /* of all choices above that can change bits */
@@ -120,8 +126,8 @@ typedef struct mbt_plan {
 
 /* MBT_CONFIG when the graph holds a pattern that no segment covers; MBT_FAILURE without memory or
  * kernel. */
-mbt_status mbt_plan_create(const mbt_graph *graph, const mbt_plan_options *options,
-                           mbt_plan **plan, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_plan_create(const mbt_graph *graph, const mbt_plan_options *options, mbt_plan **plan,
+                           mbt_error *err) MBT_WARN_UNUSED;
 void mbt_plan_destroy(mbt_plan *plan); /* NULL is allowed */
 
 /* The layer table for people: shapes, parameters, MACs, tiles, kernels, memory. */

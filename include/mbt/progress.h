@@ -9,9 +9,9 @@
 
 typedef struct mbt_progress {
     mbt_log *log;
-    int terminal;      /* stderr is one */
-    double interval_s; /* between plain lines */
-    double epoch_from, last_shown; /* monotonic seconds */
+    int terminal;                                 /* stderr is one */
+    double interval_s;                            /* between plain lines */
+    double epoch_from, last_shown;                /* monotonic seconds */
     int64_t epoch, n_epochs, first_step, n_steps; /* n_steps: of the epoch */
 } mbt_progress;
 

@@ -1,8 +1,8 @@
 /* Counter-based random numbers: a draw depends on its key and counter alone.
  *
- * Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
- * from Random123. There is no generator state, so nothing is stored in a checkpoint and nothing
- * depends on ranks, threads or order. Depends on nothing of ours. */
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC
+ * 2011) from Random123. There is no generator state, so nothing is stored in a checkpoint and
+ * nothing depends on ranks, threads or order. Depends on nothing of ours. */
 #ifndef MBT_RNG_H
 #define MBT_RNG_H
 

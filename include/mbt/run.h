@@ -20,7 +20,8 @@ enum { MBT_LOCK_SILENT_S = 300, MBT_LOCK_BEAT_S = 20 };
 typedef struct mbt_run mbt_run;
 
 typedef enum mbt_run_mode {
-    MBT_RUN_NEW,    /* MBT_FAILURE when the folder holds a run already (message names resume and --force) */
+    MBT_RUN_NEW,    /* MBT_FAILURE when the folder holds a run already (message names resume and
+                       --force) */
     MBT_RUN_FORCE,  /* like NEW; an old run in the folder is moved to <folder>.old-<n> first */
     MBT_RUN_RESUME, /* the folder must hold a run: MBT_DATA otherwise */
 } mbt_run_mode;
@@ -38,10 +39,13 @@ const char *mbt_run_checkpoints(const mbt_run *run); /* <folder>/checkpoints */
  * holds the lock by now: this run must end without writing anything more. */
 mbt_status mbt_run_beat(mbt_run *run, mbt_error *err) MBT_WARN_UNUSED;
 
-mbt_status mbt_run_write_config(mbt_run *run, const mbt_config *config, mbt_error *err) MBT_WARN_UNUSED;
-mbt_status mbt_run_read_config(const char *folder, mbt_config *config, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_run_write_config(mbt_run *run, const mbt_config *config,
+                                mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_run_read_config(const char *folder, mbt_config *config,
+                               mbt_error *err) MBT_WARN_UNUSED;
 
 /* metrics.h5 and metrics.csv. */
-mbt_status mbt_run_write_metrics(mbt_run *run, const mbt_metrics *metrics, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_run_write_metrics(mbt_run *run, const mbt_metrics *metrics,
+                                 mbt_error *err) MBT_WARN_UNUSED;
 
 #endif

@@ -23,18 +23,20 @@ int64_t mbt_sampler_steps(const mbt_sampler *sampler); /* of an epoch, the parti
 /* Lays out the epoch's order (again only when the epoch changes). */
 void mbt_sampler_epoch(mbt_sampler *sampler, int64_t epoch);
 
-int mbt_sampler_samples(const mbt_sampler *sampler, int64_t step); /* true size of the step's batch */
-int mbt_sampler_groups(const mbt_sampler *sampler, int64_t step);  /* k: groups it is cut into */
+int mbt_sampler_samples(const mbt_sampler *sampler,
+                        int64_t step); /* true size of the step's batch */
+int mbt_sampler_groups(const mbt_sampler *sampler, int64_t step); /* k: groups it is cut into */
 
 /* The sample ids of one group of the step, borrowed until the next mbt_sampler_epoch.
  * Returns how many. */
 int mbt_sampler_group(const mbt_sampler *sampler, int64_t step, int group, const uint32_t **ids);
 
-/* Splits 0 .. n-1 into n - n_held and n_held ids, by a uniform choice keyed (seed, SPLIT); both lists
- * ascending. held may be NULL when n_held is 0. */
+/* Splits 0 .. n-1 into n - n_held and n_held ids, by a uniform choice keyed (seed, SPLIT); both
+ * lists ascending. held may be NULL when n_held is 0. */
 void mbt_sampler_split(uint64_t seed, uint32_t n, uint32_t n_held, uint32_t *kept, uint32_t *held);
 
-/* The groups [first, last) of k that rank r of n computes: contiguous, sizes differ by at most 1. */
+/* The groups [first, last) of k that rank r of n computes: contiguous, sizes differ by at most 1.
+ */
 void mbt_sampler_share(int k, int rank, int n_ranks, int *first, int *last);
 
 #endif

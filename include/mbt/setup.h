@@ -20,11 +20,11 @@ typedef struct mbt_setup {
     mbt_dataset dataset; /* without data when it was not asked for */
     mbt_graph graph;
     mbt_plan *plan;
-    mbt_sampler *sampler;    /* training */
+    mbt_sampler *sampler; /* training */
     uint32_t *train_ids, *valid_ids;
     int64_t n_train, n_valid;
     mbt_augment augment, plain; /* of training samples, of held-out ones */
-    int group;               /* g */
+    int group;                  /* g */
 } mbt_setup;
 
 /* The shape of the network's input and its classes. */

@@ -46,7 +46,8 @@ mbt_status mbt_error_prefix(mbt_error *err, const char *format, ...) MBT_PRINTF(
 /* A short lower-case name of a code ("data", "configuration"), static storage. */
 const char *mbt_status_name(mbt_status code);
 
-/* The one of two codes that a group of ranks reports: any failure before MBT_STOPPED before MBT_OK. */
+/* The one of two codes that a group of ranks reports: any failure before MBT_STOPPED before MBT_OK.
+ */
 mbt_status mbt_status_worse(mbt_status a, mbt_status b);
 
 #endif

@@ -48,38 +48,43 @@ mbt_status mbt_store_create(mbt_store **store, mbt_error *err) MBT_WARN_UNUSED;
  * fsync, read back and compare the digest, rename, fsync of the folder. The store stays open.
  * MBT_FAILURE names path, step and errno's text; the temporary file is gone then. bytes (may be
  * NULL): size of the file. */
-mbt_status mbt_store_commit(mbt_store *store, const char *path, size_t *bytes, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_store_commit(mbt_store *store, const char *path, size_t *bytes,
+                            mbt_error *err) MBT_WARN_UNUSED;
 
 /* Writes a whole data set; missing groups on the way are made. chunk_rows > 0: chunked by so many
  * entries of the first dimension, with shuffle off and Fletcher32 on, deflate level `deflate` when
  * above 0. chunk_rows == 0: contiguous. */
 mbt_status mbt_store_write(mbt_store *store, const char *path, const mbt_store_shape *shape,
-                           const void *data, uint64_t chunk_rows, int deflate, mbt_error *err)
-    MBT_WARN_UNUSED;
+                           const void *data, uint64_t chunk_rows, int deflate,
+                           mbt_error *err) MBT_WARN_UNUSED;
 
 /* Makes an empty group (and its parents). */
 mbt_status mbt_store_make_group(mbt_store *store, const char *path, mbt_error *err) MBT_WARN_UNUSED;
 
 /* Attributes of the object at `path` ("/" for the file). Existing ones are replaced. */
-mbt_status mbt_store_set_i64(mbt_store *s, const char *path, const char *name, int64_t value, mbt_error *err) MBT_WARN_UNUSED;
-mbt_status mbt_store_set_f64(mbt_store *s, const char *path, const char *name, double value, mbt_error *err) MBT_WARN_UNUSED;
-mbt_status mbt_store_set_text(mbt_store *s, const char *path, const char *name, const char *value, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_set_i64(mbt_store *s, const char *path, const char *name, int64_t value,
+                             mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_set_f64(mbt_store *s, const char *path, const char *name, double value,
+                             mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_set_text(mbt_store *s, const char *path, const char *name, const char *value,
+                              mbt_error *err) MBT_WARN_UNUSED;
 /* count doubles / strings as a one-dimensional attribute */
-mbt_status mbt_store_set_f64s(mbt_store *s, const char *path, const char *name, int count, const double *values, mbt_error *err) MBT_WARN_UNUSED;
-mbt_status mbt_store_set_texts(mbt_store *s, const char *path, const char *name, int count, const char *const *values, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_set_f64s(mbt_store *s, const char *path, const char *name, int count,
+                              const double *values, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_set_texts(mbt_store *s, const char *path, const char *name, int count,
+                               const char *const *values, mbt_error *err) MBT_WARN_UNUSED;
 
 /* ---- reading ---- */
 
 /* Reads a whole file of ours into memory, checks its digest, then opens it. max_bytes bounds the
  * file. MBT_DATA: missing, empty, cut, damaged (digest got and wanted), not one of ours. */
-mbt_status mbt_store_open(const char *path, size_t max_bytes, mbt_store **store, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_store_open(const char *path, size_t max_bytes, mbt_store **store,
+                          mbt_error *err) MBT_WARN_UNUSED;
 
 /* Opens a large file on disk for reading without reading it whole (data sets); the digest of the
  * user block is checked only when `verify`. Files of other makers (no user block) are accepted. */
-mbt_status mbt_store_open_large(const char *path, bool verify, mbt_store **store, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_store_open_large(const char *path, bool verify, mbt_store **store,
+                                mbt_error *err) MBT_WARN_UNUSED;
 
 void mbt_store_close(mbt_store *store); /* both kinds; NULL is allowed */
 
@@ -87,7 +92,8 @@ void mbt_store_close(mbt_store *store); /* both kinds; NULL is allowed */
  * from the store. */
 const char *mbt_store_digest(const mbt_store *store);
 
-bool mbt_store_has(mbt_store *store, const char *path); /* a group or data set, reached by hard links */
+bool mbt_store_has(mbt_store *store,
+                   const char *path); /* a group or data set, reached by hard links */
 
 /* MBT_DATA when absent, refused, or of a type that is none of ours. */
 mbt_status mbt_store_shape_of(mbt_store *store, const char *path, mbt_store_shape *shape,
@@ -99,18 +105,25 @@ mbt_status mbt_store_read(mbt_store *store, const char *path, const mbt_store_sh
 
 /* Entries first .. first+count-1 of the first dimension. */
 mbt_status mbt_store_read_rows(mbt_store *store, const char *path, const mbt_store_shape *want,
-                               uint64_t first, uint64_t count, void *data, mbt_error *err)
-    MBT_WARN_UNUSED;
+                               uint64_t first, uint64_t count, void *data,
+                               mbt_error *err) MBT_WARN_UNUSED;
 
-mbt_status mbt_store_get_i64(mbt_store *s, const char *path, const char *name, int64_t *value, mbt_error *err) MBT_WARN_UNUSED;
-mbt_status mbt_store_get_f64(mbt_store *s, const char *path, const char *name, double *value, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_get_i64(mbt_store *s, const char *path, const char *name, int64_t *value,
+                             mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_get_f64(mbt_store *s, const char *path, const char *name, double *value,
+                             mbt_error *err) MBT_WARN_UNUSED;
 /* bytes bounds the text with its zero; longer is MBT_DATA. */
-mbt_status mbt_store_get_text(mbt_store *s, const char *path, const char *name, char *value, size_t bytes, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_get_text(mbt_store *s, const char *path, const char *name, char *value,
+                              size_t bytes, mbt_error *err) MBT_WARN_UNUSED;
 /* A text attribute or nothing bounded but by max_bytes; caller frees. */
-mbt_status mbt_store_get_long_text(mbt_store *s, const char *path, const char *name, size_t max_bytes, char **value, mbt_error *err) MBT_WARN_UNUSED;
-mbt_status mbt_store_get_f64s(mbt_store *s, const char *path, const char *name, int count, double *values, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_get_long_text(mbt_store *s, const char *path, const char *name,
+                                   size_t max_bytes, char **value, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_get_f64s(mbt_store *s, const char *path, const char *name, int count,
+                              double *values, mbt_error *err) MBT_WARN_UNUSED;
 /* At most max_count texts of at most each_bytes with their zero, back to back in `values`. */
-mbt_status mbt_store_get_texts(mbt_store *s, const char *path, const char *name, int max_count, size_t each_bytes, char *values, int *count, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_store_get_texts(mbt_store *s, const char *path, const char *name, int max_count,
+                               size_t each_bytes, char *values, int *count,
+                               mbt_error *err) MBT_WARN_UNUSED;
 
 /* Calls visit for every data set below `path`, in name order, with its full path. A status other
  * than MBT_OK ends the walk and is returned. Refused links end it with MBT_DATA. */

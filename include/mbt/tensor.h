@@ -20,8 +20,8 @@ typedef struct mbt_layout {
     int block;    /* B */
 } mbt_layout;
 
-int mbt_layout_section(const mbt_layout *l);  /* P */
-int mbt_layout_stored(const mbt_layout *l);   /* S * P, channels as stored */
+int mbt_layout_section(const mbt_layout *l);               /* P */
+int mbt_layout_stored(const mbt_layout *l);                /* S * P, channels as stored */
 int mbt_layout_position(const mbt_layout *l, int channel); /* s * P + channel mod (C/S) */
 size_t mbt_layout_image(const mbt_layout *l); /* floats of one image in one section: P*H*W */
 size_t mbt_layout_floats(const mbt_layout *l, int n_images); /* S * N * P*H*W */

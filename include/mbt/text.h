@@ -15,13 +15,14 @@ enum { MBT_PATH_BYTES = 4096 };
 bool mbt_text_to_i64(const char *text, int64_t *value);
 bool mbt_text_to_f64(const char *text, double *value);
 
-/* snprintf that reports a cut: MBT_FAILURE with `what` in the message when the result does not fit. */
+/* snprintf that reports a cut: MBT_FAILURE with `what` in the message when the result does not fit.
+ */
 mbt_status mbt_text_format(char *out, size_t bytes, mbt_error *err, const char *what,
                            const char *format, ...) MBT_PRINTF(5, 6) MBT_WARN_UNUSED;
 
 /* "<folder>/<name>"; out has MBT_PATH_BYTES. */
-mbt_status mbt_text_path(const char *folder, const char *name, char *out, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_text_path(const char *folder, const char *name, char *out,
+                         mbt_error *err) MBT_WARN_UNUSED;
 
 /* The index of the name nearest to `word` by edit distance, or -1 when none is near enough to be
  * worth proposing (distance above a third of the word's length, at least 2). */
@@ -34,8 +35,8 @@ mbt_status mbt_text_read_file(const char *path, size_t max_bytes, char **data, s
 
 /* Writes, flushes and renames into place, so that the file is old or new, never half.
  * Folder is fsynced too. MBT_FAILURE names the path, the call and errno's text. */
-mbt_status mbt_text_replace_file(const char *path, const void *data, size_t bytes, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_text_replace_file(const char *path, const void *data, size_t bytes,
+                                 mbt_error *err) MBT_WARN_UNUSED;
 
 /* mkdir -p with the user's umask. */
 mbt_status mbt_text_make_folder(const char *path, mbt_error *err) MBT_WARN_UNUSED;

@@ -15,8 +15,8 @@
 typedef struct mbt_step {
     mbt_setup *setup;
     mbt_bucket *bucket;
-    float *momentum;  /* flat block, owned by the trainer */
-    int32_t *labels;  /* [group] */
+    float *momentum; /* flat block, owned by the trainer */
+    int32_t *labels; /* [group] */
     mbt_timer timer;
 } mbt_step;
 
@@ -39,8 +39,8 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
 /* Counts every sample of ids (NULL: all of the split) once, in chunks that depend on nothing but
  * the group size. MBT_DIVERGED when a loss is not finite. Collective. */
 mbt_status mbt_evaluate(mbt_setup *setup, int32_t *labels, const mbt_split *split,
-                        const uint32_t *ids, int64_t n, mbt_counts *counts, mbt_error *err)
-    MBT_WARN_UNUSED;
+                        const uint32_t *ids, int64_t n, mbt_counts *counts,
+                        mbt_error *err) MBT_WARN_UNUSED;
 
 /* ---- a run ---- */
 
@@ -53,8 +53,8 @@ typedef struct mbt_train_options {
 /* Trains to the end, or until a stop is wanted: MBT_STOPPED, with a checkpoint of the last whole
  * step. run is there on rank zero alone (NULL elsewhere). Prints the metric table, the summary and
  * the checkpoint's path on stdout at the end. Collective. */
-mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *options, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *options,
+                     mbt_error *err) MBT_WARN_UNUSED;
 
 /* Where the time went, by phase, over all ranks; images/s; slowest and fastest rank; peak memory.
  * n_images: trained by all ranks while the timer ran. Rank zero prints. Collective. */

@@ -20,12 +20,13 @@ typedef enum mbtrain_verb {
 
 typedef struct mbtrain_options {
     mbtrain_verb verb;
-    const char *target; /* configuration, run folder or checkpoint; borrowed from argv, as are sets */
+    const char
+        *target; /* configuration, run folder or checkpoint; borrowed from argv, as are sets */
     const char *sets[MBTRAIN_SETS_MAX];
     int n_sets;
     bool force;
-    double max_hours; /* 0: no limit */
-    int steps;        /* bench */
+    double max_hours;  /* 0: no limit */
+    int steps;         /* bench */
     int classes, size; /* plan, bench; 0: by the network's strides */
 } mbtrain_options;
 

@@ -26,8 +26,8 @@ mbt_status mbt_shuffle_create(const mbt_layout *source, const mbt_layout *destin
 {
     const int b = destination->block;
     const int stored = mbt_layout_stored(destination);
-    *shuffle = (mbt_shuffle){.straight = stored == mbt_layout_stored(source),
-                             .n_blocks = stored / b};
+    *shuffle =
+        (mbt_shuffle){.straight = stored == mbt_layout_stored(source), .n_blocks = stored / b};
     shuffle->blocks = calloc((size_t)shuffle->n_blocks, sizeof *shuffle->blocks);
     if (shuffle->blocks == NULL) {
         return mbt_fail(err, MBT_FAILURE, "channel shuffle: out of memory");

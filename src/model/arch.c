@@ -28,8 +28,8 @@ mbt_status mbt_arch_build(const mbt_arch_request *request, mbt_graph *graph, mbt
     }
     const int near = mbt_text_nearest(request->name, names, N_ROWS);
     return mbt_fail(err, MBT_CONFIG, "network.name: got \"%s\"%s%s%s, wanted one of %s",
-                    request->name, near >= 0 ? " (did you mean \"" : "", near >= 0 ? names[near] : "",
-                    near >= 0 ? "\"?)" : "", known);
+                    request->name, near >= 0 ? " (did you mean \"" : "",
+                    near >= 0 ? names[near] : "", near >= 0 ? "\"?)" : "", known);
 }
 
 void mbt_arch_list(FILE *out)

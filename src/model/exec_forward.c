@@ -53,7 +53,8 @@ static void forward_segment(mbt_plan *plan, const mbt_segment *s, int n, bool tr
         }
         mbt_tile_conv(plan, s, &s->forward, &tile, z, out, weights);
         if (norm != NULL && training) {
-            s->k_stats->run.stats(&s->conv.out, tile.count, out, plan->tile_first, plan->tile_second);
+            s->k_stats->run.stats(&s->conv.out, tile.count, out, plan->tile_first,
+                                  plan->tile_second);
             combine(norm, channels, tile.first * pixels, tile.count * pixels, plan->tile_first,
                     plan->tile_second);
         }

@@ -104,8 +104,8 @@ int mbt_graph_add(mbt_graph *graph, int a, int b)
         const mbt_node *other = &graph->nodes[b];
         if (node->c != other->c || node->h != other->h || node->w != other->w) {
             (void)mbt_fail(&graph->fault, MBT_CONFIG,
-                           "network: adding maps of %d x %d x %d and %d x %d x %d", node->c, node->h,
-                           node->w, other->c, other->h, other->w);
+                           "network: adding maps of %d x %d x %d and %d x %d x %d", node->c,
+                           node->h, node->w, other->c, other->h, other->w);
         }
     }
     return done(graph, node);

@@ -50,7 +50,8 @@ static uint64_t stream_of(const char *name)
     return hash & 0xffffffffffu; /* an rng id has 56 bits */
 }
 
-static void fill(const mbt_slice *slice, const mbt_graph *graph, const mbt_config *config, float *to)
+static void fill(const mbt_slice *slice, const mbt_graph *graph, const mbt_config *config,
+                 float *to)
 {
     double deviation = 0;
     float value = 0;
@@ -73,7 +74,8 @@ static void fill(const mbt_slice *slice, const mbt_graph *graph, const mbt_confi
     case MBT_PARAM_MEAN:
         break;
     }
-    mbt_rng rng = mbt_rng_at((uint64_t)config->train.seed, MBT_PURPOSE_INIT, 0, stream_of(slice->name));
+    mbt_rng rng =
+        mbt_rng_at((uint64_t)config->train.seed, MBT_PURPOSE_INIT, 0, stream_of(slice->name));
     for (size_t i = 0; i < slice->count; i++) {
         to[i] = deviation > 0 ? (float)(deviation * (double)mbt_rng_normal(&rng)) : value;
     }

@@ -101,7 +101,8 @@ mbt_status mbt_inverted_residual_build(const mbt_arch_request *request, const vo
     }
 
     int x = mbt_graph_input(graph, request->c, request->h, request->w);
-    x = named(graph, x, "stem", "conv", f->width(STEM_CHANNELS, request->width), 3, strides[s].stem, 1);
+    x = named(graph, x, "stem", "conv", f->width(STEM_CHANNELS, request->width), 3, strides[s].stem,
+              1);
     x = mbt_graph_relu6(graph, x);
     int index = 0;
     for (int stage = 0; stage < MBT_STAGES; stage++) {

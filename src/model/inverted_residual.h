@@ -16,11 +16,11 @@ typedef struct mbt_depth {
 typedef struct mbt_inverted_residual {
     const mbt_depth *depths;
     int n_depths;
-    int groups;           /* of both 1x1 convolutions of a block */
-    int expand_relu6;     /* activation after the expansion */
-    int shuffle;          /* interleave the groups after the expansion */
-    int output_shuffle;   /* and back, before the residual add */
-    int first_expansion;  /* the block with t = 1 has its 1x1 convolution too */
+    int groups;          /* of both 1x1 convolutions of a block */
+    int expand_relu6;    /* activation after the expansion */
+    int shuffle;         /* interleave the groups after the expansion */
+    int output_shuffle;  /* and back, before the residual add */
+    int first_expansion; /* the block with t = 1 has its 1x1 convolution too */
     int (*width)(int channels, double multiplier); /* the family's rounding */
 } mbt_inverted_residual;
 

@@ -38,8 +38,9 @@ void mbt_loss_softmax(const float *logits, int n, int stride, int n_classes, con
         if (gradient != NULL) {
             float *to = gradient + (ptrdiff_t)i * stride;
             for (int k = 0; k < stride; k++) {
-                to[k] = k < n_classes ? (float)((exp(row[k] - log_sum) - (k == label ? on : off)) * scale)
-                                      : 0.0f;
+                to[k] = k < n_classes
+                            ? (float)((exp(row[k] - log_sum) - (k == label ? on : off)) * scale)
+                            : 0.0f;
             }
         }
     }

@@ -57,7 +57,8 @@ static mbt_status choose(mbt_plan *plan, mbt_segment *s, mbt_error *err)
         s->apply.backward = &s->shuffle_backward;
         status = need(MBT_OP_APPLY, isa, &s->apply, s->name, &s->k_apply, err);
         if (status == MBT_OK && training) {
-            status = need(MBT_OP_APPLY_BACKWARD, isa, &s->apply, s->name, &s->k_apply_backward, err);
+            status =
+                need(MBT_OP_APPLY_BACKWARD, isa, &s->apply, s->name, &s->k_apply_backward, err);
         }
     }
     if (status == MBT_OK && s->op == MBT_SEGMENT_POOL) {
@@ -78,7 +79,8 @@ static mbt_status choose(mbt_plan *plan, mbt_segment *s, mbt_error *err)
     if (status == MBT_OK && s->norm >= 0 && training) {
         status = need(MBT_OP_STATS, isa, &s->conv.out, s->name, &s->k_stats, err);
         if (status == MBT_OK) {
-            status = need(MBT_OP_NORM_BACKWARD, isa, &s->conv.out, s->name, &s->k_norm_backward, err);
+            status =
+                need(MBT_OP_NORM_BACKWARD, isa, &s->conv.out, s->name, &s->k_norm_backward, err);
         }
     }
     return status;

@@ -1,5 +1,6 @@
 /* One arena for everything a step touches: parameters, stored maps, gradients that share memory
- * over time, scratch that stays in cache. The same walk is done twice: to add up, then to hand out. */
+ * over time, scratch that stays in cache. The same walk is done twice: to add up, then to hand out.
+ */
 #include <stdlib.h>
 
 #include "plan_build.h"

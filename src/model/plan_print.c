@@ -25,15 +25,17 @@ static void print_segment(const mbt_plan *plan, const mbt_segment *s, FILE *out)
     }
     if (s->op == MBT_SEGMENT_CONV) {
         (void)snprintf(op, sizeof op, "%dx%d%s%s", s->conv.kernel, s->conv.kernel,
-                       s->conv.depthwise ? " dw" : s->conv.in.sections > 1 ? " g" : "",
+                       s->conv.depthwise         ? " dw"
+                       : s->conv.in.sections > 1 ? " g"
+                                                 : "",
                        s->conv.stride > 1 ? " /2" : "");
         (void)snprintf(kernels, sizeof kernels, "%s/%s/%s", pass_name(&s->forward),
                        pass_name(&s->backward_data), pass_name(&s->backward_weights));
     } else {
         (void)snprintf(kernels, sizeof kernels, "%s", s->k_pool != NULL ? s->k_pool->name : "-");
     }
-    (void)fprintf(out, "%-22s %-8s %-14s %-14s %4d %10" PRId64 " %12" PRId64 "  %-8s %s\n", s->name, op,
-                  input, output, s->tile, s->params, s->macs,
+    (void)fprintf(out, "%-22s %-8s %-14s %-14s %4d %10" PRId64 " %12" PRId64 "  %-8s %s\n", s->name,
+                  op, input, output, s->tile, s->params, s->macs,
                   s->k_apply != NULL ? s->k_apply->name : "-", kernels);
 }
 
@@ -50,11 +52,11 @@ void mbt_plan_print(const mbt_plan *plan, const mbt_graph *graph, FILE *out)
     }
     (void)fprintf(out, "total: %" PRId64 " parameters, %" PRId64 " MACs an image\n",
                   mbt_graph_params(graph), mbt_graph_macs(graph));
-    (void)fprintf(out,
-                  "memory: %.1f MiB parameters and gradient, %.1f MiB stored maps (%.2f MiB an image), "
-                  "%.1f MiB gradients of maps, %.1f MiB scratch, %.1f MiB in all\n",
-                  mib(plan->params_bytes), mib(plan->stored_bytes),
-                  mib(plan->activation_bytes_per_image), mib(plan->gradient_bytes),
-                  mib(plan->scratch_bytes), mib(mbt_arena_used(plan->arena)));
+    (void)fprintf(
+        out,
+        "memory: %.1f MiB parameters and gradient, %.1f MiB stored maps (%.2f MiB an image), "
+        "%.1f MiB gradients of maps, %.1f MiB scratch, %.1f MiB in all\n",
+        mib(plan->params_bytes), mib(plan->stored_bytes), mib(plan->activation_bytes_per_image),
+        mib(plan->gradient_bytes), mib(plan->scratch_bytes), mib(mbt_arena_used(plan->arena)));
     (void)fprintf(out, "digest: %s\n", plan->digest);
 }

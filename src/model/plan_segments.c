@@ -2,7 +2,8 @@
  *
  * Read backwards from a convolution's input, the nodes up to the last stored map must have the form
  *     [shuffle | relu6]* [add a stored value, then [shuffle]*] [bn] stored map
- * which covers the inverted residuals of MobileNetV2 and IGCV3. Anything else is refused by name. */
+ * which covers the inverted residuals of MobileNetV2 and IGCV3. Anything else is refused by name.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -133,7 +134,8 @@ static mbt_status read_expression(struct build *b, int x, struct expression *e, 
         case MBT_NODE_ADD: {
             const int side = b->value_of[node->in[1]] >= 0 ? 1 : 0;
             if (e->residual >= 0 || e->map != NULL || b->value_of[node->in[side]] < 0) {
-                return refuse(b, at, "an addition needs one stored side and no shuffle behind it", err);
+                return refuse(b, at, "an addition needs one stored side and no shuffle behind it",
+                              err);
             }
             e->residual = b->value_of[node->in[side]];
             at = node->in[1 - side];
@@ -174,8 +176,8 @@ static mbt_status make_shuffles(mbt_segment *s, const mbt_layout *from, const in
     return status;
 }
 
-/* A segment reads a value, and writes its gradient: nobody else may. A value that a segment's source
- * made is read by that segment too, which adds the gradient that comes this other way. */
+/* A segment reads a value, and writes its gradient: nobody else may. A value that a segment's
+ * source made is read by that segment too, which adds the gradient that comes this other way. */
 static mbt_status add_reader(struct build *b, int node, int value, mbt_error *err)
 {
     const bool first = b->readers[value]++ == 0;
@@ -255,7 +257,8 @@ static mbt_status set_source(struct build *b, mbt_segment *s, int x, mbt_error *
     }
     const int value = b->value_of[x];
     const bool as_it_is = value >= 0 && same_layout(&b->plan->values[value].layout, &s->z);
-    if (s->source == MBT_SOURCE_DROPOUT && (!as_it_is || s->z.sections > 1 || s->z.h * s->z.w > 1)) {
+    if (s->source == MBT_SOURCE_DROPOUT &&
+        (!as_it_is || s->z.sections > 1 || s->z.h * s->z.w > 1)) {
         return refuse(b, x, "dropout must follow a pool", err);
     }
     if (as_it_is) {
@@ -339,7 +342,8 @@ static mbt_status add_store(struct build *b, int node, mbt_error *err)
     b->consumers[node] = 2; /* the caller reads it: keep it */
     const mbt_status status = set_source(b, s, node, err);
     b->segment_node[b->plan->n_segments++] = -1;
-    return status == MBT_OK && s->stored < 0 ? refuse(b, node, "cannot end a network", err) : status;
+    return status == MBT_OK && s->stored < 0 ? refuse(b, node, "cannot end a network", err)
+                                             : status;
 }
 
 /* ---- parameters ---- */
@@ -356,7 +360,8 @@ static mbt_status add_slice(struct build *b, const char *node, const char *suffi
 static mbt_status add_norm_slices(struct build *b, mbt_norm *norm, const mbt_node *bn,
                                   const mbt_layout *out, mbt_error *err)
 {
-    mbt_slice slice = {.form = MBT_FORM_CHANNELS, .rank = 1, .dims = {out->c}, .in = *out, .out = *out};
+    mbt_slice slice = {
+        .form = MBT_FORM_CHANNELS, .rank = 1, .dims = {out->c}, .in = *out, .out = *out};
     const struct {
         mbt_param_kind kind;
         const char *suffix;
@@ -382,8 +387,12 @@ static mbt_status add_segment_slices(struct build *b, int index, mbt_error *err)
         const mbt_node *node = &b->graph->nodes[b->segment_node[index]];
         const bool linear = node->kind == MBT_NODE_LINEAR;
         if (linear) {
-            const mbt_slice bias = {.kind = MBT_PARAM_BIAS, .form = MBT_FORM_CHANNELS, .rank = 1,
-                                    .dims = {node->c}, .in = s->conv.out, .out = s->conv.out};
+            const mbt_slice bias = {.kind = MBT_PARAM_BIAS,
+                                    .form = MBT_FORM_CHANNELS,
+                                    .rank = 1,
+                                    .dims = {node->c},
+                                    .in = s->conv.out,
+                                    .out = s->conv.out};
             status = add_slice(b, node->name, "bias", bias, &s->bias, err);
         }
         if (status == MBT_OK && s->norm >= 0) {
@@ -393,11 +402,13 @@ static mbt_status add_segment_slices(struct build *b, int index, mbt_error *err)
         }
         if (status == MBT_OK) {
             const mbt_slice weight = {
-                .kind = linear ? MBT_PARAM_LINEAR
-                        : s->conv.depthwise ? MBT_PARAM_DEPTHWISE : MBT_PARAM_CONV,
+                .kind = linear              ? MBT_PARAM_LINEAR
+                        : s->conv.depthwise ? MBT_PARAM_DEPTHWISE
+                                            : MBT_PARAM_CONV,
                 .form = mbt_conv_form(&s->conv),
                 .rank = linear ? 2 : 4,
-                .dims = {node->c, linear ? s->z.c : s->z.c / node->groups, s->conv.kernel, s->conv.kernel},
+                .dims = {node->c, linear ? s->z.c : s->z.c / node->groups, s->conv.kernel,
+                         s->conv.kernel},
                 .in = s->conv.in,
                 .out = s->conv.out,
             };

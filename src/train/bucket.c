@@ -22,10 +22,10 @@ struct mbt_bucket {
     struct range *ranges;
     int n_ranges;
 
-    int n_mine, done;  /* groups of this rank in the step, and how many are complete */
-    size_t written;    /* floats of the running group that are there */
-    int next;          /* range whose sum starts next */
-    int64_t limit;     /* 2^62 / k */
+    int n_mine, done; /* groups of this rank in the step, and how many are complete */
+    size_t written;   /* floats of the running group that are there */
+    int next;         /* range whose sum starts next */
+    int64_t limit;    /* 2^62 / k */
     bool good;
 };
 
@@ -95,9 +95,10 @@ static void start_until(mbt_bucket *b, size_t end)
 {
     while (b->next < b->n_ranges && b->ranges[b->next].first + b->ranges[b->next].count <= end) {
         struct range *r = &b->ranges[b->next++];
-        r->request = b->reduce == MBT_REDUCE_EXACT
-                         ? mbt_comm_start_sum(b->comm, MBT_COMM_I64, b->integers + r->first, r->count)
-                         : mbt_comm_start_sum(b->comm, MBT_COMM_F32, b->floats + r->first, r->count);
+        r->request =
+            b->reduce == MBT_REDUCE_EXACT
+                ? mbt_comm_start_sum(b->comm, MBT_COMM_I64, b->integers + r->first, r->count)
+                : mbt_comm_start_sum(b->comm, MBT_COMM_F32, b->floats + r->first, r->count);
     }
 }
 

@@ -1,8 +1,8 @@
 /* Loading a checkpoint into a network. Everything is checked before the first float of the caller's
  * state changes: tensors against the network, data set, state digest. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint_format.h"
@@ -25,7 +25,8 @@ static void describe(const mbt_store_shape *shape, bool trained, bool with_momen
     (void)ckpt_shape_text(shape, out);
     if (with_momentum) {
         const size_t used = strlen(out);
-        (void)snprintf(out + used, bytes - used, "%s", trained ? " with momentum" : " without momentum");
+        (void)snprintf(out + used, bytes - used, "%s",
+                       trained ? " with momentum" : " without momentum");
     }
 }
 

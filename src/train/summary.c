@@ -1,4 +1,5 @@
-/* The account at the end of a run: where the time went, how even the ranks were, how much memory. */
+/* The account at the end of a run: where the time went, how even the ranks were, how much memory.
+ */
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -39,7 +40,8 @@ static void print(const struct account *all, int n, int64_t n_images, FILE *out)
         training += mean[p];
     }
     char text[32];
-    (void)fprintf(out, "\ntime     %s on %d rank%s", mbt_text_duration(wall, text), n, n > 1 ? "s" : "");
+    (void)fprintf(out, "\ntime     %s on %d rank%s", mbt_text_duration(wall, text), n,
+                  n > 1 ? "s" : "");
     if (training > 0 && n_images > 0) {
         (void)fprintf(out, ", %.1f images/s while training", (double)n_images / training);
     }

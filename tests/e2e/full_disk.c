@@ -1,5 +1,6 @@
-/* Preloaded into mbtrain: the disk below the folder MBT_FULL_FOLDER has room for MBT_FULL_BYTES bytes
- * that a process writes, and is full then. A true full disk needs a mount, which few may do. */
+/* Preloaded into mbtrain: the disk below the folder MBT_FULL_FOLDER has room for MBT_FULL_BYTES
+ * bytes that a process writes, and is full then. A true full disk needs a mount, which few may do.
+ */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

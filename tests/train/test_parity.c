@@ -85,7 +85,8 @@ static void open_case(struct fixture *f, const char *name, mbt_reduce reduce)
     f->labels = calloc((size_t)batch, sizeof *f->labels);
     size_t largest = 1;
     for (int i = 0; i < g->parameters.names.n; i++) {
-        largest = (size_t)g->parameters.count[i] > largest ? (size_t)g->parameters.count[i] : largest;
+        largest =
+            (size_t)g->parameters.count[i] > largest ? (size_t)g->parameters.count[i] : largest;
     }
     f->values = calloc(largest, sizeof(float));
     f->start = calloc(largest, sizeof(float));
@@ -161,8 +162,8 @@ static void compare(struct fixture *f, const char *what, const golden_table *tab
         }
         worst = isfinite(allowed) && got / allowed > worst ? got / allowed : worst;
     }
-    print_message("%s: %d of %d tensors compared, worst at %.2f of what is allowed\n", what, n_checked,
-                  table->names.n, worst);
+    print_message("%s: %d of %d tensors compared, worst at %.2f of what is allowed\n", what,
+                  n_checked, table->names.n, worst);
     assert_true(n_checked > table->names.n / 2);
     assert_int_equal(n_wrong, 0);
 }
@@ -181,7 +182,8 @@ static void run_case(const char *name, mbt_reduce reduce)
         mbt_counts counts = {0};
         golden_images(g->seed, step, batch, 3, 32, 32, f.images);
         golden_labels(g->seed, step, batch, g->n_classes, f.labels);
-        fine(mbt_step_run(&f.step, 0, g->n_groups, batch, g->lr, golden_group, &f, &stop, &counts, &err),
+        fine(mbt_step_run(&f.step, 0, g->n_groups, batch, g->lr, golden_group, &f, &stop, &counts,
+                          &err),
              &err);
         const double off = fabs(mbt_counts_mean_loss(&counts) - g->loss[step]);
         if (off > golden_loss_allowed(g, step)) {

@@ -109,7 +109,7 @@ INLINE __m512 masked(__m512 dz, const float *e, const float *z)
 
 /* What a source block's u is made of: in place, or gathered from destination blocks. */
 struct inputs {
-    const float *dz, *e, *z;          /* straight */
+    const float *dz, *e, *z; /* straight */
     struct sources from_dz, from_e, from_z;
 };
 
@@ -117,9 +117,9 @@ INLINE __m512 masked_moved(const struct inputs *in, size_t at, int with_e, int r
 {
     __m512 v = _mm512_setzero_ps();
     for (int k = 0; k < in->from_dz.n; k++) {
-        const __m512 d = masked(_mm512_load_ps(in->from_dz.from[k] + at),
-                                with_e ? in->from_e.from[k] + at : NULL,
-                                relu6 ? in->from_z.from[k] + at : NULL);
+        const __m512 d =
+            masked(_mm512_load_ps(in->from_dz.from[k] + at),
+                   with_e ? in->from_e.from[k] + at : NULL, relu6 ? in->from_z.from[k] + at : NULL);
         v = _mm512_mask_permutexvar_ps(v, in->from_dz.mask[k], in->from_dz.lane[k], d);
     }
     return v;
@@ -159,9 +159,10 @@ INLINE void backward_block(const struct inputs *in, const float *y, float *u, si
         }
         while (at < end) {
             for (int j = 0; j < CHAINS && at < end; j++, at += 16) {
-                const __m512 v = straight ? masked(_mm512_load_ps(in->dz + at),
-                                                   with_e ? in->e + at : NULL, relu6 ? in->z + at : NULL)
-                                          : masked_moved(in, at, with_e, relu6);
+                const __m512 v = straight
+                                     ? masked(_mm512_load_ps(in->dz + at),
+                                              with_e ? in->e + at : NULL, relu6 ? in->z + at : NULL)
+                                     : masked_moved(in, at, with_e, relu6);
                 store(u + at, v, stream);
                 s[j] = _mm512_add_ps(s[j], v);
                 q[j] = _mm512_fmadd_ps(v, _mm512_sub_ps(_mm512_load_ps(y + at), mean), q[j]);
@@ -193,7 +194,8 @@ static void backward_flags(const struct inputs *in, const float *y, float *u, si
     }
 }
 
-static void residual_gradient(const mbt_apply_desc *desc, int n, const mbt_apply_backward_args *args)
+static void residual_gradient(const mbt_apply_desc *desc, int n,
+                              const mbt_apply_backward_args *args)
 {
     const mbt_layout *l = &desc->destination;
     const size_t floats = (size_t)l->h * (size_t)l->w * 16;

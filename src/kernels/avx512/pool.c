@@ -26,8 +26,7 @@ void mbt_pool_backward_avx512(const mbt_layout *l, int n, mbt_map dout, mbt_map 
     const __m512 pixels = _mm512_set1_ps((float)(l->h * l->w));
     for (int i = 0; i < n; i++) {
         for (int k = 0; k < block_count(l); k++) {
-            const __m512 v =
-                _mm512_div_ps(_mm512_load_ps(block_at(&small, dout, i, k)), pixels);
+            const __m512 v = _mm512_div_ps(_mm512_load_ps(block_at(&small, dout, i, k)), pixels);
             float *p = block_at(l, din, i, k);
             for (size_t at = 0; at < floats; at += 16) {
                 _mm512_store_ps(p + at, v);

@@ -14,8 +14,7 @@ bool mbt_quantise_avx512(const float *x, size_t count, int64_t limit, int add, i
         const __mmask8 fits = _mm512_cmp_pd_mask(_mm512_abs_pd(v), bound, _CMP_LT_OQ);
         const __m512i q = _mm512_maskz_cvtpd_epi64(fits, v);
         bad |= (unsigned)fits ^ 0xffu;
-        _mm512_storeu_si512(sum + i,
-                            add ? _mm512_add_epi64(q, _mm512_loadu_si512(sum + i)) : q);
+        _mm512_storeu_si512(sum + i, add ? _mm512_add_epi64(q, _mm512_loadu_si512(sum + i)) : q);
     }
     return mbt_quantise_portable(x + whole, count - whole, limit, add, sum + whole) && bad == 0;
 }

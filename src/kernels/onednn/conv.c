@@ -19,8 +19,9 @@ bool mbt_onednn_conv_supports(mbt_isa isa, const void *desc)
 {
     const mbt_conv_desc *conv = desc;
     return conv->out.block == mbt_isa_block(isa) &&
-           (conv->image ? conv->in.c <= 4 && conv->out.sections == 1
-                        : conv->in.block == conv->out.block && conv->in.sections == conv->out.sections);
+           (conv->image
+                ? conv->in.c <= 4 && conv->out.sections == 1
+                : conv->in.block == conv->out.block && conv->in.sections == conv->out.sections);
 }
 
 static void destroy(void *opaque)

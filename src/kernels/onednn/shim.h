@@ -20,12 +20,13 @@ typedef struct mbt_shim_case {
 typedef struct mbt_shim mbt_shim;
 
 /* Weights are given and taken as param.h's forms: OIhw<b>i<b>o, Goihw<b>g, Ohwi<b>o. */
-mbt_status mbt_shim_create(const mbt_shim_case *what, mbt_shim **shim, mbt_error *err)
-    MBT_WARN_UNUSED;
+mbt_status mbt_shim_create(const mbt_shim_case *what, mbt_shim **shim,
+                           mbt_error *err) MBT_WARN_UNUSED;
 void mbt_shim_destroy(mbt_shim *shim); /* NULL is allowed */
 
-size_t mbt_shim_scratch(const mbt_shim *shim);  /* bytes */
-size_t mbt_shim_prepared(const mbt_shim *shim); /* floats of the weights as wanted; 0: stored form */
+size_t mbt_shim_scratch(const mbt_shim *shim); /* bytes */
+size_t
+mbt_shim_prepared(const mbt_shim *shim); /* floats of the weights as wanted; 0: stored form */
 void mbt_shim_prepare(mbt_shim *shim, const float *stored, float *prepared, void *scratch);
 void mbt_shim_run(mbt_shim *shim, float *in, float *weights, float *out, void *scratch);
 const char *mbt_shim_implementation(const mbt_shim *shim); /* oneDNN's own name of what it chose */

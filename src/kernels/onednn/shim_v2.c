@@ -45,9 +45,9 @@ static mbt_status describe(const mbt_shim_case *w, struct memories *m, mbt_error
     const dnnl_dim_t *filter = w->depthwise ? depthwise : dense;
     const int rank = w->depthwise ? 5 : 4;
     memset(&m->none, 0, sizeof m->none);
-    mbt_status status = check(dnnl_memory_desc_init_by_tag(&m->in, 4, in, dnnl_f32,
-                                                           w->image ? dnnl_nchw : map),
-                              "memory_desc_init_by_tag", err);
+    mbt_status status =
+        check(dnnl_memory_desc_init_by_tag(&m->in, 4, in, dnnl_f32, w->image ? dnnl_nchw : map),
+              "memory_desc_init_by_tag", err);
     if (status == MBT_OK) {
         status = check(dnnl_memory_desc_init_by_tag(&m->out, 4, out, dnnl_f32, map),
                        "memory_desc_init_by_tag", err);
@@ -144,7 +144,8 @@ static mbt_status make_reorder(mbt_shim *self, const dnnl_memory_desc_t *ours,
         const size_t scratch = dnnl_memory_desc_get_size(query(desc, dnnl_query_scratchpad_md));
         self->scratch_bytes = scratch > self->scratch_bytes ? scratch : self->scratch_bytes;
         self->prepared = dnnl_memory_desc_get_size(wanted) / sizeof(float);
-        status = check(dnnl_primitive_create(&self->reorder, desc), "primitive_create (reorder)", err);
+        status =
+            check(dnnl_primitive_create(&self->reorder, desc), "primitive_create (reorder)", err);
     }
     if (status == MBT_OK) {
         status = check(dnnl_memory_create(&self->stored, ours, self->engine, DNNL_MEMORY_NONE),
@@ -163,8 +164,8 @@ static mbt_status bind(mbt_shim *self, const mbt_shim_case *w, const struct memo
         query(desc, backward_weights ? dnnl_query_diff_weights_md : dnnl_query_weights_md);
     const dnnl_memory_desc_t *scratch = query(desc, dnnl_query_scratchpad_md);
     self->scratch_bytes = dnnl_memory_desc_get_size(scratch);
-    mbt_status status = check(dnnl_primitive_create(&self->primitive, desc),
-                              "primitive_create (convolution)", err);
+    mbt_status status =
+        check(dnnl_primitive_create(&self->primitive, desc), "primitive_create (convolution)", err);
     const dnnl_memory_desc_t *descs[] = {&m->in, weights, &m->out, scratch};
     dnnl_memory_t *memories[] = {&self->in, &self->weights, &self->out, &self->scratchpad};
     for (int i = 0; i < 4 && status == MBT_OK; i++) {

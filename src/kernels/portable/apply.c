@@ -6,12 +6,13 @@
 enum { LANES_MAX = 16, FLUSH_PIXELS = 64 };
 
 /* One block of `moved` from the blocks it draws on: pixels * lanes floats. */
-static void gather(const mbt_layout *source, mbt_map from, int image,
-                   const mbt_shuffle_block *move, int lanes, int pixel, float *to)
+static void gather(const mbt_layout *source, mbt_map from, int image, const mbt_shuffle_block *move,
+                   int lanes, int pixel, float *to)
 {
     memset(to, 0, (size_t)lanes * sizeof *to);
     for (int k = 0; k < move->n_from; k++) {
-        const float *p = block_at(source, from, image, move->from[k]) + (size_t)pixel * (size_t)lanes;
+        const float *p =
+            block_at(source, from, image, move->from[k]) + (size_t)pixel * (size_t)lanes;
         for (int c = 0; c < lanes; c++) {
             if ((move->mask[k] >> c & 1u) != 0) {
                 to[c] = p[move->lane[k][c]];
@@ -63,8 +64,8 @@ void mbt_apply_portable(const mbt_apply_desc *desc, int n, mbt_map y, const floa
 }
 
 /* (dz + e) * act'(z) of a pixel of a destination block. */
-static void masked(const mbt_apply_desc *desc, const mbt_apply_backward_args *args, int image, int k,
-                   int pixel, float *to)
+static void masked(const mbt_apply_desc *desc, const mbt_apply_backward_args *args, int image,
+                   int k, int pixel, float *to)
 {
     const mbt_layout *l = &desc->destination;
     const size_t at = (size_t)pixel * (size_t)l->block;
