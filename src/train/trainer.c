@@ -144,18 +144,27 @@ static mbt_status evaluate_epoch(struct trainer *t, mbt_metrics_row *row, bool *
     return status;
 }
 
+/* ", <split> top-1 12.34 %", or nothing for a split that was not evaluated. */
+static const char *held_out_text(const char *split, double top1, char *out, size_t bytes)
+{
+    if (isnan(top1)) {
+        out[0] = '\0';
+    } else {
+        (void)snprintf(out, bytes, ", %s top-1 %.2f %%", split, top1);
+    }
+    return out;
+}
+
 static void log_epoch(const struct trainer *t, const mbt_metrics_row *row, bool is_best)
 {
-    char valid[48] = "";
-    if (!isnan(row->valid_top1)) {
-        (void)snprintf(valid, sizeof valid, ", validation top-1 %.2f %%", row->valid_top1);
-    }
+    char valid[48], test[48];
     mbt_log_root(t->setup->log, MBT_LOG_INFO,
                  "epoch %" PRId64 "/%" PRId64
-                 ": loss %.4f, train top-1 %.2f %%%s, test top-1 %.2f %%, "
-                 "%.1f images/s, %.1f s%s",
-                 row->epoch, t->setup->config.train.epochs, row->train_loss, row->train_top1, valid,
-                 row->test_top1, row->images_per_s, row->train_s, is_best ? ", best so far" : "");
+                 ": loss %.4f, train top-1 %.2f %%%s%s, %.1f images/s, %.1f s%s",
+                 row->epoch, t->setup->config.train.epochs, row->train_loss, row->train_top1,
+                 held_out_text("validation", row->valid_top1, valid, sizeof valid),
+                 held_out_text("test", row->test_top1, test, sizeof test), row->images_per_s,
+                 row->train_s, is_best ? ", best so far" : "");
 }
 
 static mbt_status end_epoch(struct trainer *t, double lr, mbt_error *err)

@@ -90,7 +90,7 @@ done
 
 # A folder that another run works in.
 begin 1 small.json --set run.folder=busy --set train.epochs=1000
-wait_for 'the start' grep -q '^training' err
+wait_for 'the start' grep -q '^training' job.err
 for n in 1 3; do
     fails 1 "$n" 'busy/lock: the folder is in use by host' resume busy
     said err "pid $(cat pid.0)"

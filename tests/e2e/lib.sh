@@ -75,7 +75,7 @@ fails() {
 same() { cmp -s "$1" "$2" || die "$1 and $2 differ: $(diff "$1" "$2")"; }
 
 # digest RUN: the state digest of its newest checkpoint.
-digest() { "$ckpt" show --digest "$1"; }
+digest() { "$ckpt" show --digest "$1" || echo "none of $1"; }
 
 # metrics RUN: its table without the columns that tell time.
 metrics() {
@@ -112,15 +112,15 @@ wait_for() {
 }
 
 # begin N VERB-AND-ARGUMENTS...: mbtrain in the background as $job; rank R is process $(cat pid.R).
+# What it says goes to job.out and job.err, and to out and err when it has ended.
 begin() {
     rm -f pid.*
-    : >out
-    : >err
+    : >job.err
     lib_n=$1
     shift
     set -- sh -c 'echo "$$" >"pid.${OMPI_COMM_WORLD_RANK-0}"; exec "$0" "$@"' "$train" "$@"
     [ "$lib_n" = 1 ] || set -- mpirun --oversubscribe --bind-to none -n "$lib_n" "$@"
-    "$@" >out 2>err </dev/null &
+    "$@" >job.out 2>job.err </dev/null &
     job=$!
 }
 has_ended() {
@@ -135,6 +135,8 @@ ends() {
     code=0
     wait "$job" || code=$?
     job=
+    mv job.out out
+    mv job.err err
     [ "$code" = "$1" ] || die "exit code $code, wanted $1: $(cat out err)"
 }
 # has_step RUN STEP: the run has written the checkpoint of that step, or of a later one.

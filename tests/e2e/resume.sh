@@ -51,6 +51,12 @@ done
 expect 0 ranks 1 resume often --set train.max_steps=0
 ended_alike often
 
+# The limit at the end of an epoch after which no checkpoint was due.
+expect 0 ranks 2 small.json --set run.folder=due --set train.max_steps=3 --set evaluate.every_epochs=9 \
+    --set checkpoint.every_epochs=9
+said out "state digest: $(digest due)"
+[ "$(readlink due/checkpoints/last.h5)" = step-0000000003.h5 ] || die "no checkpoint: $(ls due/checkpoints)"
+
 # A newest checkpoint that is damaged is named, and the one before it used.
 go_back 5 damaged
 printf '\125\125' | dd of=damaged/checkpoints/step-0000000005.h5 bs=1 seek=9000 conv=notrunc status=none

@@ -29,10 +29,13 @@ stopped_well() { # RUN REASON
     left_whole "$1"
 }
 
-# One process: each signal, with code 75 and the result on stdout.
+# One process: each signal, with code 75, the result on stdout, and a checkpoint though none was due.
 for pair in 'INT:signal 2 (Interrupt)' 'TERM:signal 15 (Terminated)' 'USR2:signal 12 (User defined signal 2)'; do
     signal=${pair%%:*}
-    long_begin 1 "run-$signal"
+    begin 1 small.json --set "run.folder=run-$signal" --set train.epochs=1000 \
+        --set checkpoint.every_epochs=1000 --set evaluate.every_epochs=1000
+    wait_for 'some epochs' grep -q '^epoch 2/' job.err
+    unsaid job.err nan
     kill "-$signal" "$job"
     ends 75
     said out "checkpoint: run-$signal/checkpoints/last.h5"
@@ -87,11 +90,11 @@ left_in_peace lame
 # The second INT does not wait for the step to end.
 begin 1 small.json --set run.folder=slow --set network.name=igcv3d --set network.width=2 \
     --set train.batch=180 --set train.epochs=1000
-wait_for "the start of slow" grep -q '^training' err
+wait_for "the start of slow" grep -q '^training' job.err
 sleep 0.2
 kill -INT "$job"
 sleep 0.2
-! has_ended || die "the step was too short to be interrupted: $(cat out err)"
+! has_ended || die "the step was too short to be interrupted: $(cat job.out job.err)"
 kill -INT "$job"
 ends 130
 [ ! -s out ] || die "stdout: $(cat out)"

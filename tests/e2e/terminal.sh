@@ -29,7 +29,7 @@ grep -qE '^bar\|epoch [0-9]+/1000 \[=+>? *\] [1-3]/3 +[0-9.]+ img/s  loss [0-9.]
 for n in 1 2; do
     begin "$n" small.json --set train.epochs=1000 --set run.log_interval=1 --set "run.folder=plain-$n"
     wait_for 'a progress line' grep -qE \
-        '^epoch [0-9]+/1000  step [1-3]/3  [0-9.]+ img/s  loss [0-9.]+  top1 [0-9.]+ %  left ' err
+        '^epoch [0-9]+/1000  step [1-3]/3  [0-9.]+ img/s  loss [0-9.]+  top1 [0-9.]+ %  left ' job.err
     kill -USR1 "$job"
     ends 75
     unsaid err "$(printf '\r')"

@@ -208,6 +208,21 @@ static void widths_are_rounded_as_the_family_does(void **state)
     }
 }
 
+/* A block that halves the map has no residual, not even where its width stays: 16/16 and 24/16 both
+ * round to 1. */
+static void a_stride_is_no_residual(void **state)
+{
+    (void)state;
+    mbt_arch_request request = cifar;
+    request.width = 1.0 / 16;
+    request.downsampling = 32;
+    request.h = request.w = 64;
+    mbt_graph graph = build(&request);
+    assert_int_equal(find(&graph, "blocks.0.project")->c, find(&graph, "blocks.1.project")->c);
+    assert_int_equal(count_kind(&graph, MBT_NODE_ADD), 10);
+    mbt_graph_clear(&graph);
+}
+
 /* ---- requests that cannot be met ---- */
 
 static void refused(const mbt_arch_request *request, const char *const *parts)
@@ -373,6 +388,7 @@ int main(void)
         cmocka_unit_test(variants_differ_as_documented),
         cmocka_unit_test(shuffles_have_their_groups),
         cmocka_unit_test(widths_are_rounded_as_the_family_does),
+        cmocka_unit_test(a_stride_is_no_residual),
         cmocka_unit_test(unknown_names_are_answered_with_the_list),
         cmocka_unit_test(unknown_depths_and_downsamplings),
         cmocka_unit_test(widths_and_inputs_that_are_impossible),

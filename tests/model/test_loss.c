@@ -129,12 +129,12 @@ static void gradient_may_take_the_place_of_the_logits(void **state)
 static void large_logits_overflow_nowhere(void **state)
 {
     (void)state;
-    const float logits[2][8] = {{3e38f, -3e38f, 0}, {-1e4f, -1e4f, -1e4f}};
-    const int32_t labels[] = {0, 2};
-    float gradient[2][8];
+    const float logits[3][8] = {{3e38f, -3e38f, 0}, {-1e4f, -1e4f, -1e4f}, {0, 0, 2000}};
+    const int32_t labels[] = {0, 2, 2};
+    float gradient[3][8];
     mbt_loss_sums sums;
-    mbt_loss_softmax(logits[0], 2, 8, 3, labels, 0, 1, gradient[0], &sums);
-    assert_true(fabs(sums.loss - log(3)) < 1e-10); /* 0 and log 3 */
+    mbt_loss_softmax(logits[0], 3, 8, 3, labels, 0, 1, gradient[0], &sums);
+    assert_true(fabs(sums.loss - log(3)) < 1e-10); /* 0, log 3 and 0 */
     assert_true(gradient[0][0] == 0.0f && gradient[0][1] == 0.0f);
     assert_true(fabsf(gradient[1][0] - 1.0f / 3) < 1e-6f &&
                 fabsf(gradient[1][2] + 2.0f / 3) < 1e-6f);
