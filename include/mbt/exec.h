@@ -40,4 +40,9 @@ float *mbt_exec_output_gradient(mbt_plan *plan);
 void mbt_exec_backward(mbt_plan *plan, int n, float stats_scale, const mbt_exec_dropout *dropout,
                        mbt_exec_ready *ready, void *context);
 
+/* From now on every operation's time is added to seconds[segment * MBT_OP_COUNT + op], of which
+ * there are plan->n_segments * MBT_OP_COUNT: borrowed until the next call. NULL: measure nothing.
+ */
+void mbt_exec_profile(mbt_plan *plan, double *seconds);
+
 #endif

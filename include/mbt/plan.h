@@ -122,6 +122,9 @@ typedef struct mbt_plan {
     size_t stored_bytes, gradient_bytes, scratch_bytes, params_bytes; /* what the arena holds */
     size_t activation_bytes_per_image;
     char digest[MBT_PLAN_DIGEST_BYTES]; /* of all choices above that can change bits */
+
+    double *profile;     /* borrowed, see mbt_exec_profile; NULL: nothing is measured */
+    double profile_from; /* clock at the last measured operation's end */
 } mbt_plan;
 
 /* MBT_CONFIG when the graph holds a pattern that no segment covers; MBT_FAILURE without memory or

@@ -3,6 +3,7 @@
 
 #include "exec_tile.h"
 #include "mbt/rng.h"
+#include "mbt/timer.h"
 
 bool mbt_tile_next(const mbt_segment *s, int n, mbt_tile *tile)
 {
@@ -53,7 +54,7 @@ void mbt_dropout_scale(const mbt_segment *s, const mbt_tile *tile, const mbt_exe
     }
 }
 
-mbt_map mbt_tile_source(const mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile,
+mbt_map mbt_tile_source(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile,
                         const mbt_exec_dropout *dropout, bool again)
 {
     const mbt_map from = mbt_tile_value(plan, s->from, tile);
@@ -74,6 +75,7 @@ mbt_map mbt_tile_source(const mbt_plan *plan, const mbt_segment *s, const mbt_ti
         s->residual >= 0 ? mbt_tile_value(plan, s->residual, tile) : (mbt_map){NULL, 0};
     s->k_apply->run.apply(&s->apply, tile->count, from, norm != NULL ? norm->a : plan->ones,
                           norm != NULL ? norm->b : plan->zeros, residual, z);
+    mbt_tile_mark(plan, s, MBT_OP_APPLY);
     return z;
 }
 
@@ -123,4 +125,20 @@ const float *mbt_exec_output(const mbt_plan *plan)
 float *mbt_exec_output_gradient(mbt_plan *plan)
 {
     return plan->values[plan->output].gradient;
+}
+
+void mbt_exec_profile(mbt_plan *plan, double *seconds)
+{
+    plan->profile = seconds;
+}
+
+void mbt_tile_mark(mbt_plan *plan, const mbt_segment *s, mbt_op op)
+{
+    if (plan->profile != NULL) {
+        const double now = mbt_timer_clock();
+        if (op < MBT_OP_COUNT) {
+            plan->profile[(s - plan->segments) * MBT_OP_COUNT + op] += now - plan->profile_from;
+        }
+        plan->profile_from = now;
+    }
 }

@@ -68,6 +68,7 @@ static void source_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile
         .sum_uy = plan->tile_second,
     };
     s->k_apply_backward->run.apply_backward(&s->apply, tile->count, &args);
+    mbt_tile_mark(plan, s, MBT_OP_APPLY_BACKWARD);
     if (norm != NULL) {
         const size_t channels = (size_t)mbt_layout_stored(&s->apply.source);
         add_sums(norm->sum_u, plan->tile_first, channels, tile->first == 0);
@@ -102,6 +103,7 @@ static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_til
         };
         s->k_norm_backward->run.norm_backward(&s->conv.out, tile->count, &args);
         dy = args.dy;
+        mbt_tile_mark(plan, s, MBT_OP_NORM_BACKWARD);
     }
     /* The first tile writes the gradient, the others add to it in tile order. */
     float *to = tile->first == 0 ? gradient : plan->tile_weights;
@@ -111,10 +113,12 @@ static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_til
             gradient[i] += to[i];
         }
     }
+    mbt_tile_mark(plan, s, MBT_OP_CONV_BACKWARD_WEIGHTS);
     mbt_map dz = {NULL, 0};
     if (s->needs_dz) {
         dz = gradient_of_z(plan, s, tile);
         mbt_tile_conv(plan, s, &s->backward_data, tile, dz, dy, weights);
+        mbt_tile_mark(plan, s, MBT_OP_CONV_BACKWARD_DATA);
     }
     return dz;
 }
@@ -145,6 +149,7 @@ static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n,
             dz = gradient_of_z(plan, s, &tile);
             s->k_pool_backward->run.pool_backward(&s->z, tile.count,
                                                   mbt_tile_gradient(plan, s->to, &tile), dz);
+            mbt_tile_mark(plan, s, MBT_OP_POOL_BACKWARD);
         } else if (s->op == MBT_SEGMENT_STORE) {
             dz = mbt_tile_gradient(plan, s->stored, &tile);
         }
@@ -165,6 +170,7 @@ void mbt_exec_backward(mbt_plan *plan, int n, float stats_scale, const mbt_exec_
         if (s->bias >= 0) {
             bias_gradient(plan, s, n);
         }
+        mbt_tile_mark(plan, s, MBT_OP_COUNT);
         backward_segment(plan, s, n, dropout);
         if (ready != NULL && s->grad_count > 0) {
             ready(context, s->grad_first, s->grad_count);

@@ -41,6 +41,7 @@ static void forward_segment(mbt_plan *plan, const mbt_segment *s, int n, bool tr
     const size_t channels = conv ? (size_t)mbt_layout_stored(&s->conv.out) : 0;
     const double pixels = (double)s->conv.out.h * s->conv.out.w;
     float *weights = s->weight >= 0 ? plan->weights + plan->params.slices[s->weight].offset : NULL;
+    mbt_tile_mark(plan, s, MBT_OP_COUNT);
     for (mbt_tile tile = {0, 0}; mbt_tile_next(s, n, &tile);) {
         const mbt_map z = mbt_tile_source(plan, s, &tile, dropout, false);
         if (s->op == MBT_SEGMENT_STORE) {
@@ -49,14 +50,17 @@ static void forward_segment(mbt_plan *plan, const mbt_segment *s, int n, bool tr
         const mbt_map out = mbt_tile_value(plan, s->to, &tile);
         if (s->op == MBT_SEGMENT_POOL) {
             s->k_pool->run.pool(&s->z, tile.count, z, out);
+            mbt_tile_mark(plan, s, MBT_OP_POOL);
             continue;
         }
         mbt_tile_conv(plan, s, &s->forward, &tile, z, out, weights);
+        mbt_tile_mark(plan, s, MBT_OP_CONV_FORWARD);
         if (norm != NULL && training) {
             s->k_stats->run.stats(&s->conv.out, tile.count, out, plan->tile_first,
                                   plan->tile_second);
             combine(norm, channels, tile.first * pixels, tile.count * pixels, plan->tile_first,
                     plan->tile_second);
+            mbt_tile_mark(plan, s, MBT_OP_STATS);
         }
     }
     if (norm != NULL && training) {

@@ -20,7 +20,7 @@ mbt_map mbt_tile_scratch(const mbt_layout *layout, float *scratch, const mbt_til
 
 /* z of the segment for the tile: computed, or where it is stored. `again`: for the backward pass,
  * when a stored z is there already. */
-mbt_map mbt_tile_source(const mbt_plan *plan, const mbt_segment *segment, const mbt_tile *tile,
+mbt_map mbt_tile_source(mbt_plan *plan, const mbt_segment *segment, const mbt_tile *tile,
                         const mbt_exec_dropout *dropout, bool again);
 
 /* Runs a convolution pass on the tile. */
@@ -30,5 +30,9 @@ void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *segment, const mbt_c
 /* map *= mask of dropout, scaled by 1/(1-p); the same mask for the same sample and channel. */
 void mbt_dropout_scale(const mbt_segment *segment, const mbt_tile *tile,
                        const mbt_exec_dropout *dropout, mbt_map from, mbt_map to);
+
+/* The time since the last mark was spent on `op` of the segment. MBT_OP_COUNT: on none that counts.
+ */
+void mbt_tile_mark(mbt_plan *plan, const mbt_segment *segment, mbt_op op);
 
 #endif
