@@ -35,6 +35,8 @@ typedef enum mbt_op {
     MBT_OP_APPLY,
     MBT_OP_APPLY_BACKWARD,
     MBT_OP_NORM_BACKWARD,
+    MBT_OP_DEPTHWISE_FORWARD,
+    MBT_OP_DEPTHWISE_BACKWARD,
     MBT_OP_POOL,
     MBT_OP_POOL_BACKWARD,
     MBT_OP_QUANTISE,
@@ -101,11 +103,18 @@ mbt_status mbt_shuffle_create(const mbt_layout *source, const mbt_layout *destin
                               mbt_error *err) MBT_WARN_UNUSED;
 void mbt_shuffle_clear(mbt_shuffle *shuffle);
 
-/* Mean and sum of squared deviations of n*H*W values for each stored channel; float partial sums
- * about the channel's first value, result in double. */
-typedef void mbt_stats_fn(const mbt_layout *layout, int n, mbt_map y, double *mean, double *m2);
+/* Keeps y in `kept`, in the storage that has (data NULL: y is kept where it is), and takes mean and
+ * sum of squared deviations of the n*H*W kept values of each stored channel; float partial sums
+ * about the channel's first value, result in double. y is fp32. */
+typedef struct mbt_stats_args {
+    mbt_map y, kept;
+    bool stream; /* kept is next read from memory, not from cache */
+    double *mean, *m2;
+} mbt_stats_args;
+typedef void mbt_stats_fn(const mbt_layout *layout, int n, const mbt_stats_args *args);
 
-/* y in layout `source`; z and residual in layout `destination`. residual.data NULL: none. */
+/* y, of any storage, in layout `source`; z and residual, fp32, in layout `destination`.
+ * residual.data NULL: none. */
 typedef struct mbt_apply_desc {
     mbt_layout source, destination;
     mbt_activation act;
@@ -117,10 +126,11 @@ typedef struct mbt_apply_desc {
 typedef void mbt_apply_fn(const mbt_apply_desc *desc, int n, mbt_map y, const float *a,
                           const float *b, mbt_map residual, mbt_map z);
 
-/* dz, e, z in layout destination; y and u in layout source. e.data NULL: none. u may be dz itself
- * when the shuffle is straight and du is not asked for. du.data not NULL: (dz + e) * act' is also
- * written in destination layout (the residual's gradient); du may alias e. sum_u, sum_uy: per
- * stored channel of source, over this tile, float partial sums, result in double. */
+/* dz, e, z in layout destination; y and u in layout source; dz and z are fp32, the others of any
+ * storage. e.data NULL: none. u may be dz itself when the shuffle is straight, u is fp32 and du is
+ * not asked for. du.data not NULL: (dz + e) * act' is also written in destination layout (the
+ * residual's gradient); du may alias e when both have one storage. sum_u, sum_uy: per stored
+ * channel of source, over this tile, of u as it is kept; float partial sums, result in double. */
 typedef struct mbt_apply_backward_args {
     mbt_map dz, e, z, y, u, du;
     bool stream; /* u is next read from memory, not from cache */
@@ -130,13 +140,61 @@ typedef struct mbt_apply_backward_args {
 typedef void mbt_apply_backward_fn(const mbt_apply_desc *desc, int n,
                                    const mbt_apply_backward_args *args);
 
-/* dy = c1*u + c2*(y - mean) + c3, coefficients per stored channel; dy may alias u. */
+/* dy = c1*u + c2*(y - mean) + c3, coefficients per stored channel; dy is fp32 and may alias u. */
 typedef struct mbt_norm_backward_args {
     mbt_map u, y, dy;
+    const mbt_layout *u_layout;   /* of u when u_shuffle is not NULL */
+    const mbt_shuffle *u_shuffle; /* u lies in another layout: from its blocks to y's; NULL: as y */
     const float *mean, *c1, *c2, *c3;
 } mbt_norm_backward_args;
 typedef void mbt_norm_backward_fn(const mbt_layout *layout, int n,
                                   const mbt_norm_backward_args *args);
+
+/* ---- a depthwise convolution with all that lies between its batch-norm barriers ---- */
+
+/* Plane by plane (a block of channels of one image), so that nothing but y, u and their like
+ * touches memory. conv: 3x3, pad 1, stride 1 or 2; apply.destination == conv.in.
+ * MobileNetV2, section 3.2; batch norm as above. */
+typedef struct mbt_depthwise_desc {
+    mbt_apply_desc apply;
+    mbt_conv_desc conv;
+} mbt_depthwise_desc;
+
+/* out = conv(act(a*y + b)), kept in out's storage, and its statistics (mbt_stats_args). */
+typedef struct mbt_depthwise_forward_args {
+    mbt_map y, out;
+    const float *a, *b;   /* per stored channel of apply.source */
+    const float *weights; /* stored form */
+    bool stream;          /* out is next read from memory */
+    double *mean, *m2;    /* of out */
+    float *scratch;       /* mbt_depthwise_scratch floats */
+} mbt_depthwise_forward_args;
+typedef void mbt_depthwise_forward_fn(const mbt_depthwise_desc *desc, int n,
+                                      const mbt_depthwise_forward_args *args);
+
+/* norm_backward of the output, both gradients of the convolution, apply_backward of the input:
+ *   dy = c1*u_out + c2*(y_out - mean_out) + c3
+ *   d_weights = sum of dy * z shifted;  u = conv'(dy) * act'(z);  sums of u and of u*(y - mean)
+ * with z = act(a*y + b) computed again. u lies in layout apply.destination: whoever reads it moves
+ * the channels (mbt_norm_backward_args). d_weights is overwritten with the sum over the tile. */
+typedef struct mbt_depthwise_backward_args {
+    mbt_map u_out, y_out;
+    const float *mean_out, *c1, *c2, *c3; /* per stored channel of conv.out */
+    mbt_map y, u;
+    const float *a, *b, *mean; /* per stored channel of apply.source */
+    const float *weights;
+    float *d_weights;
+    bool stream;            /* u is next read from memory */
+    double *sum_u, *sum_uy; /* per stored channel of apply.source */
+    float *scratch;         /* mbt_depthwise_scratch floats */
+} mbt_depthwise_backward_args;
+typedef void mbt_depthwise_backward_fn(const mbt_depthwise_desc *desc, int n,
+                                       const mbt_depthwise_backward_args *args);
+
+/* Floats that either pass wants beside its maps: a few rows. */
+size_t mbt_depthwise_scratch(const mbt_depthwise_desc *desc);
+
+/* ---- pooling, and the reduction's conversion ---- */
 
 /* Global average: out is a 1x1 map with the same sections. Backward: every pixel gets dout/(H*W).
  */
@@ -155,7 +213,7 @@ typedef struct mbt_kernel {
     mbt_op op;
     mbt_isa isa; /* what it needs */
     /* Whether it can do the case; NULL: every case. desc is a mbt_conv_desc for the convolutions,
-     * a mbt_layout or mbt_apply_desc for the passes, NULL for quantise. */
+     * a mbt_layout, mbt_apply_desc or mbt_depthwise_desc for the passes, NULL for quantise. */
     bool (*supports)(mbt_isa isa, const void *desc);
     union {
         const mbt_conv_ops *conv;
@@ -163,6 +221,8 @@ typedef struct mbt_kernel {
         mbt_apply_fn *apply;
         mbt_apply_backward_fn *apply_backward;
         mbt_norm_backward_fn *norm_backward;
+        mbt_depthwise_forward_fn *depthwise_forward;
+        mbt_depthwise_backward_fn *depthwise_backward;
         mbt_pool_fn *pool;
         mbt_pool_backward_fn *pool_backward;
         mbt_quantise_fn *quantise;

@@ -26,18 +26,27 @@ typedef struct mbt_plan_options {
     int group;           /* largest number of images a call works on */
     int tile;            /* images a tile; 0: chosen per segment */
     mbt_isa isa;         /* kernels up to this level */
+    mbt_storage storage; /* of convolution outputs before batch norm, and of their gradients */
     bool training;       /* with memory for the backward pass */
     double bn_eps;       /* added to variances */
+    bool pass_by_pass;   /* no segment as one kernel, even where the table has one */
     bool input_gradient; /* the gradient of the network's input is wanted (tests) */
 } mbt_plan_options;
 
 /* A map the plan stores for the whole group. */
 typedef struct mbt_value {
     mbt_layout layout;
-    bool plain;      /* the network's input: [N][C][H][W] */
-    float *data;     /* forward */
-    float *gradient; /* backward; several values share memory over time. For a convolution's
-                        output with batch norm this is u of kernel.h */
+    bool plain;          /* the network's input: [N][C][H][W] */
+    mbt_storage storage; /* of data */
+    void *data;          /* forward */
+
+    /* Backward; several values share memory over time. For a convolution's output with batch norm
+     * this is u of kernel.h, which may lie in the layout of the segment that reads the value:
+     * gradient_shuffle (borrowed) leads back to `layout`, NULL when it is the same. */
+    mbt_layout gradient_layout;
+    const mbt_shuffle *gradient_shuffle;
+    mbt_storage gradient_storage;
+    void *gradient;
 } mbt_value;
 
 typedef enum mbt_source_kind {
@@ -92,6 +101,9 @@ typedef struct mbt_segment {
     mbt_conv_pass forward, backward_data, backward_weights;
     const mbt_kernel *k_apply, *k_apply_backward, *k_stats, *k_norm_backward, *k_pool,
         *k_pool_backward;
+    /* The whole segment in one kernel, NULL: pass by pass. */
+    const mbt_kernel *k_depthwise_forward, *k_depthwise_backward;
+    mbt_depthwise_desc depthwise;
     bool needs_dz; /* the gradient goes on to `from` */
     bool du; /* (dz+e)*act' is written for the residual beside u: the shuffle is not straight */
     size_t grad_first,
@@ -114,7 +126,7 @@ typedef struct mbt_plan {
     mbt_arena *arena;
     float *weights;                   /* flat blocks of params.n_floats */
     float *gradient;                  /* of one group */
-    float *z, *dz, *dy;               /* scratch tiles */
+    float *z, *dz, *dy;               /* scratch tiles; dy holds y too, before it is kept */
     float *ones, *zeros;              /* a, b and mean of an apply without batch norm */
     double *tile_first, *tile_second; /* per channel, of one tile: moments or backward sums */
     float *tile_weights;              /* weight gradient of one tile, before it is added */

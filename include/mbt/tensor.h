@@ -26,16 +26,24 @@ int mbt_layout_position(const mbt_layout *l, int channel); /* s * P + channel mo
 size_t mbt_layout_image(const mbt_layout *l); /* floats of one image in one section: P*H*W */
 size_t mbt_layout_floats(const mbt_layout *l, int n_images); /* S * N * P*H*W */
 
+/* What an element of a map is in memory. bf16 is the upper half of a float, rounded to the nearest,
+ * ties away from zero; arithmetic is float all the same. */
+typedef enum mbt_storage { MBT_STORAGE_FP32, MBT_STORAGE_BF16 } mbt_storage;
+
+size_t mbt_storage_bytes(mbt_storage storage); /* of an element */
+
 /* A map in memory, or a run of images of one. Borrowed. */
 typedef struct mbt_map {
-    float *data;    /* section 0 of the first image */
-    size_t section; /* floats from a section to the next: capacity in images * P*H*W */
+    void *data;     /* section 0 of the first image */
+    size_t section; /* elements from a section to the next: capacity in images * P*H*W */
+    mbt_storage storage;
 } mbt_map;
 
 /* Images first .. of a map that starts at `data` and has room for `capacity` images. */
-mbt_map mbt_map_view(const mbt_layout *l, float *data, int capacity, int first);
+mbt_map mbt_map_view(const mbt_layout *l, void *data, mbt_storage storage, int capacity, int first);
 
-/* Between PyTorch's [N][C][H][W] and the stored layout; padding is written as zero. */
+/* Between PyTorch's [N][C][H][W] and the stored layout of an fp32 map; padding is written as zero.
+ */
 void mbt_map_pack(const mbt_layout *l, int n_images, const float *nchw, mbt_map map);
 void mbt_map_unpack(const mbt_layout *l, int n_images, mbt_map map, float *nchw);
 

@@ -10,6 +10,7 @@
 #include "mbt/text.h"
 
 static const char *const reduce_names[] = {"exact", "fp32", NULL};
+static const char *const storage_names[] = {"fp32", "bf16", NULL};
 static const char *const schedule_names[] = {"constant", "step",   "exponential",
                                              "cosine",   "linear", NULL};
 static const char *const pad_names[] = {"zero", "reflect", NULL};
@@ -124,6 +125,8 @@ static const mbt_row rows[] = {
 
     {"plan.kernels", MBT_ROW_TEXT, FIELD(plan.kernels), "auto", 1, 0, kernel_names, "",
      "set of kernels; auto: the fastest this machine has"},
+    {"plan.storage", MBT_ROW_ENUM, FIELD(plan.storage), "fp32", 0, 0, storage_names, "",
+     "what convolution outputs and their gradients are kept in between passes; arithmetic is fp32"},
     {"plan.tile", MBT_ROW_I64, FIELD(plan.tile), "0", 0, 4096, NULL, "samples",
      "number that passes through a segment of the network at a time; 0: chosen by the plan"},
 };

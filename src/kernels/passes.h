@@ -9,6 +9,8 @@ mbt_stats_fn mbt_stats_portable, mbt_stats_avx512;
 mbt_apply_fn mbt_apply_portable, mbt_apply_avx512;
 mbt_apply_backward_fn mbt_apply_backward_portable, mbt_apply_backward_avx512;
 mbt_norm_backward_fn mbt_norm_backward_portable, mbt_norm_backward_avx512;
+mbt_depthwise_forward_fn mbt_depthwise_forward_avx512;
+mbt_depthwise_backward_fn mbt_depthwise_backward_avx512;
 mbt_pool_fn mbt_pool_portable, mbt_pool_avx512;
 mbt_pool_backward_fn mbt_pool_backward_portable, mbt_pool_backward_avx512;
 mbt_quantise_fn mbt_quantise_portable, mbt_quantise_avx512;
@@ -27,13 +29,14 @@ static inline int block_count(const mbt_layout *l)
     return mbt_layout_stored(l) / l->block;
 }
 
-/* Block k (over all sections) of image i: [H][W][B]. */
-static inline float *block_at(const mbt_layout *l, mbt_map map, int image, int k)
+/* Block k (over all sections) of image i: [H][W][B] elements of the map's storage. */
+static inline void *block_at(const mbt_layout *l, mbt_map map, int image, int k)
 {
     const int per_section = mbt_layout_section(l) / l->block;
     const size_t slab = (size_t)l->h * (size_t)l->w * (size_t)l->block;
-    return map.data + (size_t)(k / per_section) * map.section +
-           ((size_t)image * (size_t)per_section + (size_t)(k % per_section)) * slab;
+    const size_t at = (size_t)(k / per_section) * map.section +
+                      ((size_t)image * (size_t)per_section + (size_t)(k % per_section)) * slab;
+    return (unsigned char *)map.data + at * mbt_storage_bytes(map.storage);
 }
 
 #endif

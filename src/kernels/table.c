@@ -16,6 +16,15 @@ static bool blocks_of_16(mbt_isa isa, const void *desc)
     return ((const mbt_layout *)desc)->block == 16;
 }
 
+static bool blocks_of_16_depthwise(mbt_isa isa, const void *desc)
+{
+    const mbt_depthwise_desc *d = desc;
+    const mbt_conv_desc *conv = &d->conv;
+    return blocks_of_16_apply(isa, &d->apply) && conv->depthwise && conv->kernel == 3 &&
+           conv->pad == 1 && conv->in.sections == conv->out.sections &&
+           (conv->stride == 1 || (conv->stride == 2 && conv->in.h % 2 == 0 && conv->in.w % 2 == 0));
+}
+
 static const mbt_kernel table[] = {
     {"onednn",
      MBT_OP_CONV_FORWARD,
@@ -57,6 +66,16 @@ static const mbt_kernel table[] = {
      MBT_ISA_X86_64,
      NULL,
      {.norm_backward = mbt_norm_backward_portable}},
+    {"avx512",
+     MBT_OP_DEPTHWISE_FORWARD,
+     MBT_ISA_AVX512,
+     blocks_of_16_depthwise,
+     {.depthwise_forward = mbt_depthwise_forward_avx512}},
+    {"avx512",
+     MBT_OP_DEPTHWISE_BACKWARD,
+     MBT_ISA_AVX512,
+     blocks_of_16_depthwise,
+     {.depthwise_backward = mbt_depthwise_backward_avx512}},
     {"avx512", MBT_OP_POOL, MBT_ISA_AVX512, blocks_of_16, {.pool = mbt_pool_avx512}},
     {"portable", MBT_OP_POOL, MBT_ISA_X86_64, NULL, {.pool = mbt_pool_portable}},
     {"avx512",
@@ -95,9 +114,18 @@ const mbt_kernel *mbt_kernel_find(mbt_op op, mbt_isa isa, const void *desc)
 const char *mbt_op_name(mbt_op op)
 {
     static const char *const names[MBT_OP_COUNT] = {
-        "conv forward",  "conv backward data", "conv backward weights", "stats",
-        "apply",         "apply backward",     "norm backward",         "pool",
-        "pool backward", "quantise",
+        "conv forward",
+        "conv backward data",
+        "conv backward weights",
+        "stats",
+        "apply",
+        "apply backward",
+        "norm backward",
+        "depthwise forward",
+        "depthwise backward",
+        "pool",
+        "pool backward",
+        "quantise",
     };
     return names[op];
 }

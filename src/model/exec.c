@@ -5,6 +5,9 @@
 #include "mbt/rng.h"
 #include "mbt/timer.h"
 
+/* What may stay in a core's second-level cache until it is read. */
+enum { STREAM_BYTES = 1024 * 1024 };
+
 bool mbt_tile_next(const mbt_segment *s, int n, mbt_tile *tile)
 {
     tile->first += tile->count;
@@ -18,20 +21,27 @@ mbt_map mbt_tile_value(const mbt_plan *plan, int index, const mbt_tile *tile)
     const mbt_layout *l = &value->layout;
     if (value->plain) {
         const size_t image = (size_t)l->c * (size_t)l->h * (size_t)l->w;
-        return (mbt_map){value->data + (size_t)tile->first * image, 0};
+        return (mbt_map){.data = (float *)value->data + (size_t)tile->first * image};
     }
-    return mbt_map_view(l, value->data, plan->options.group, tile->first);
+    return mbt_map_view(l, value->data, value->storage, plan->options.group, tile->first);
 }
 
 mbt_map mbt_tile_gradient(const mbt_plan *plan, int index, const mbt_tile *tile)
 {
     const mbt_value *value = &plan->values[index];
-    return mbt_map_view(&value->layout, value->gradient, plan->options.group, tile->first);
+    return mbt_map_view(&value->gradient_layout, value->gradient, value->gradient_storage,
+                        plan->options.group, tile->first);
 }
 
 mbt_map mbt_tile_scratch(const mbt_layout *layout, float *scratch, const mbt_tile *tile)
 {
-    return mbt_map_view(layout, scratch, tile->count, 0);
+    return mbt_map_view(layout, scratch, MBT_STORAGE_FP32, tile->count, 0);
+}
+
+bool mbt_tile_streams(const mbt_plan *plan, const mbt_layout *layout, mbt_storage storage)
+{
+    return mbt_layout_floats(layout, plan->options.group) * mbt_storage_bytes(storage) >
+           STREAM_BYTES;
 }
 
 void mbt_dropout_scale(const mbt_segment *s, const mbt_tile *tile, const mbt_exec_dropout *dropout,
@@ -40,8 +50,8 @@ void mbt_dropout_scale(const mbt_segment *s, const mbt_tile *tile, const mbt_exe
     const size_t channels = (size_t)mbt_layout_section(&s->z);
     const float keep = (float)(1.0 / (1.0 - s->dropout));
     for (int i = 0; i < tile->count; i++) {
-        const float *x = from.data + (size_t)i * channels;
-        float *out = to.data + (size_t)i * channels;
+        const float *x = (const float *)from.data + (size_t)i * channels;
+        float *out = (float *)to.data + (size_t)i * channels;
         if (dropout == NULL) {
             memmove(out, x, channels * sizeof *out);
             continue;
@@ -72,7 +82,7 @@ mbt_map mbt_tile_source(mbt_plan *plan, const mbt_segment *s, const mbt_tile *ti
     }
     const mbt_norm *norm = s->from_norm >= 0 ? &plan->norms[s->from_norm] : NULL;
     const mbt_map residual =
-        s->residual >= 0 ? mbt_tile_value(plan, s->residual, tile) : (mbt_map){NULL, 0};
+        s->residual >= 0 ? mbt_tile_value(plan, s->residual, tile) : (mbt_map){.data = NULL};
     s->k_apply->run.apply(&s->apply, tile->count, from, norm != NULL ? norm->a : plan->ones,
                           norm != NULL ? norm->b : plan->zeros, residual, z);
     mbt_tile_mark(plan, s, MBT_OP_APPLY);

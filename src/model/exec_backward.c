@@ -5,10 +5,6 @@
 
 #include "exec_tile.h"
 
-/* A map larger than this is next read from memory whatever we do: writing it past the cache leaves
- * the cache to the tile. */
-enum { STREAM_BYTES = 1024 * 1024 };
-
 /* All tiles' sums of u and u*(y-mean) are there: gradients of gamma and beta, the coefficients of
  * dy, and the statistics that the running ones will move by. */
 static void finish_norm(mbt_plan *plan, const mbt_segment *s, int n, float stats_scale)
@@ -52,9 +48,9 @@ static void source_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile
         mbt_dropout_scale(s, tile, dropout, dz, mbt_tile_gradient(plan, s->from, tile));
         return;
     }
-    const mbt_map none = {NULL, 0};
+    const mbt_map none = {.data = NULL};
+    const mbt_storage kept = plan->values[s->from].gradient_storage;
     mbt_norm *norm = s->from_norm >= 0 ? &plan->norms[s->from_norm] : NULL;
-    const size_t whole = mbt_layout_floats(&s->apply.source, plan->options.group);
     const mbt_apply_backward_args args = {
         .dz = dz,
         .e = s->extra >= 0 ? mbt_tile_gradient(plan, s->extra, tile) : none,
@@ -62,7 +58,7 @@ static void source_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile
         .y = mbt_tile_value(plan, s->from, tile),
         .u = mbt_tile_gradient(plan, s->from, tile),
         .du = s->du ? mbt_tile_gradient(plan, s->residual, tile) : none,
-        .stream = whole * sizeof(float) > STREAM_BYTES,
+        .stream = mbt_tile_streams(plan, &s->apply.source, kept),
         .mean = norm != NULL ? norm->mean : plan->zeros,
         .sum_u = plan->tile_first,
         .sum_uy = plan->tile_second,
@@ -83,17 +79,65 @@ static mbt_map gradient_of_z(const mbt_plan *plan, const mbt_segment *s, const m
                                           : mbt_tile_scratch(&s->z, plan->dz, tile);
 }
 
+/* The first tile writes the weights' gradient, the others add to it in tile order. */
+static float *tile_gradient(const mbt_plan *plan, const mbt_slice *slice, const mbt_tile *tile)
+{
+    return tile->first == 0 ? plan->gradient + slice->offset : plan->tile_weights;
+}
+
+static void add_tile_gradient(mbt_plan *plan, const mbt_slice *slice, const mbt_tile *tile)
+{
+    float *gradient = plan->gradient + slice->offset;
+    for (size_t i = 0; tile->first > 0 && i < slice->stored; i++) {
+        gradient[i] += plan->tile_weights[i];
+    }
+}
+
+static void backward_fused(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile)
+{
+    const mbt_slice *slice = &plan->params.slices[s->weight];
+    const mbt_norm *norm = &plan->norms[s->norm];
+    mbt_norm *from = &plan->norms[s->from_norm];
+    const mbt_value *value = &plan->values[s->from];
+    const size_t channels = (size_t)mbt_layout_stored(&s->apply.source);
+    const mbt_depthwise_backward_args args = {
+        .u_out = mbt_tile_gradient(plan, s->to, tile),
+        .y_out = mbt_tile_value(plan, s->to, tile),
+        .mean_out = norm->mean,
+        .c1 = norm->c1,
+        .c2 = norm->c2,
+        .c3 = norm->c3,
+        .y = mbt_tile_value(plan, s->from, tile),
+        .u = mbt_tile_gradient(plan, s->from, tile),
+        .a = from->a,
+        .b = from->b,
+        .mean = from->mean,
+        .weights = plan->weights + slice->offset,
+        .d_weights = tile_gradient(plan, slice, tile),
+        .stream = mbt_tile_streams(plan, &value->gradient_layout, value->gradient_storage),
+        .sum_u = plan->tile_first,
+        .sum_uy = plan->tile_second,
+        .scratch = plan->scratch,
+    };
+    s->k_depthwise_backward->run.depthwise_backward(&s->depthwise, tile->count, &args);
+    add_tile_gradient(plan, slice, tile);
+    add_sums(from->sum_u, plan->tile_first, channels, tile->first == 0);
+    add_sums(from->sum_uy, plan->tile_second, channels, tile->first == 0);
+    mbt_tile_mark(plan, s, MBT_OP_DEPTHWISE_BACKWARD);
+}
+
 /* Backward of a convolution on a tile; returns dz. */
 static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile, mbt_map z)
 {
     const mbt_slice *slice = &plan->params.slices[s->weight];
     float *weights = plan->weights + slice->offset;
-    float *gradient = plan->gradient + slice->offset;
     mbt_map dy = mbt_tile_gradient(plan, s->to, tile);
     if (s->norm >= 0) {
         const mbt_norm *norm = &plan->norms[s->norm];
         const mbt_norm_backward_args args = {
             .u = dy,
+            .u_layout = &plan->values[s->to].gradient_layout,
+            .u_shuffle = plan->values[s->to].gradient_shuffle,
             .y = mbt_tile_value(plan, s->to, tile),
             .dy = mbt_tile_scratch(&s->conv.out, plan->dy, tile),
             .mean = norm->mean,
@@ -105,16 +149,11 @@ static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_til
         dy = args.dy;
         mbt_tile_mark(plan, s, MBT_OP_NORM_BACKWARD);
     }
-    /* The first tile writes the gradient, the others add to it in tile order. */
-    float *to = tile->first == 0 ? gradient : plan->tile_weights;
+    float *to = tile_gradient(plan, slice, tile);
     mbt_tile_conv(plan, s, &s->backward_weights, tile, z, dy, to);
-    if (tile->first > 0) {
-        for (size_t i = 0; i < slice->stored; i++) {
-            gradient[i] += to[i];
-        }
-    }
+    add_tile_gradient(plan, slice, tile);
     mbt_tile_mark(plan, s, MBT_OP_CONV_BACKWARD_WEIGHTS);
-    mbt_map dz = {NULL, 0};
+    mbt_map dz = {.data = NULL};
     if (s->needs_dz) {
         dz = gradient_of_z(plan, s, tile);
         mbt_tile_conv(plan, s, &s->backward_data, tile, dz, dy, weights);
@@ -141,8 +180,12 @@ static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n,
                              const mbt_exec_dropout *dropout)
 {
     for (mbt_tile tile = {0, 0}; mbt_tile_next(s, n, &tile);) {
+        if (s->k_depthwise_backward != NULL) {
+            backward_fused(plan, s, &tile);
+            continue;
+        }
         const mbt_map z = mbt_tile_source(plan, s, &tile, dropout, true);
-        mbt_map dz = {NULL, 0};
+        mbt_map dz = {.data = NULL};
         if (s->op == MBT_SEGMENT_CONV) {
             dz = conv_backward(plan, s, &tile, z);
         } else if (s->op == MBT_SEGMENT_POOL && s->needs_dz) {

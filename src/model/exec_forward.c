@@ -33,56 +33,106 @@ static void set_affine(const mbt_plan *plan, mbt_norm *norm, size_t c, double me
     norm->b[c] = (float)(beta[c] - mean * a);
 }
 
-static void forward_segment(mbt_plan *plan, const mbt_segment *s, int n, bool training,
-                            const mbt_exec_dropout *dropout)
+/* The tile's moments are in plan->tile_first and tile_second: adds them to the group's. */
+static void add_moments(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile)
 {
-    mbt_norm *norm = s->norm >= 0 ? &plan->norms[s->norm] : NULL;
-    const bool conv = s->op == MBT_SEGMENT_CONV;
-    const size_t channels = conv ? (size_t)mbt_layout_stored(&s->conv.out) : 0;
     const double pixels = (double)s->conv.out.h * s->conv.out.w;
-    float *weights = s->weight >= 0 ? plan->weights + plan->params.slices[s->weight].offset : NULL;
-    mbt_tile_mark(plan, s, MBT_OP_COUNT);
-    for (mbt_tile tile = {0, 0}; mbt_tile_next(s, n, &tile);) {
-        const mbt_map z = mbt_tile_source(plan, s, &tile, dropout, false);
-        if (s->op == MBT_SEGMENT_STORE) {
-            continue;
-        }
-        const mbt_map out = mbt_tile_value(plan, s->to, &tile);
-        if (s->op == MBT_SEGMENT_POOL) {
-            s->k_pool->run.pool(&s->z, tile.count, z, out);
-            mbt_tile_mark(plan, s, MBT_OP_POOL);
-            continue;
-        }
-        mbt_tile_conv(plan, s, &s->forward, &tile, z, out, weights);
-        mbt_tile_mark(plan, s, MBT_OP_CONV_FORWARD);
-        if (norm != NULL && training) {
-            s->k_stats->run.stats(&s->conv.out, tile.count, out, plan->tile_first,
-                                  plan->tile_second);
-            combine(norm, channels, tile.first * pixels, tile.count * pixels, plan->tile_first,
-                    plan->tile_second);
-            mbt_tile_mark(plan, s, MBT_OP_STATS);
+    combine(&plan->norms[s->norm], (size_t)mbt_layout_stored(&s->conv.out), tile->first * pixels,
+            tile->count * pixels, plan->tile_first, plan->tile_second);
+}
+
+static void forward_fused(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile)
+{
+    const mbt_norm *from = &plan->norms[s->from_norm];
+    const mbt_value *to = &plan->values[s->to];
+    const mbt_depthwise_forward_args args = {
+        .y = mbt_tile_value(plan, s->from, tile),
+        .out = mbt_tile_value(plan, s->to, tile),
+        .a = from->a,
+        .b = from->b,
+        .weights = plan->weights + plan->params.slices[s->weight].offset,
+        .stream = mbt_tile_streams(plan, &to->layout, to->storage),
+        .mean = plan->tile_first,
+        .m2 = plan->tile_second,
+        .scratch = plan->scratch,
+    };
+    s->k_depthwise_forward->run.depthwise_forward(&s->depthwise, tile->count, &args);
+    add_moments(plan, s, tile);
+    mbt_tile_mark(plan, s, MBT_OP_DEPTHWISE_FORWARD);
+}
+
+/* A convolution on a tile. Before batch norm its output goes by way of a scratch tile, so that it
+ * is written once, as it is kept, while the statistics are taken. */
+static void forward_conv(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile, mbt_map z)
+{
+    const mbt_value *to = &plan->values[s->to];
+    const mbt_map out = mbt_tile_value(plan, s->to, tile);
+    const bool stream = mbt_tile_streams(plan, &to->layout, to->storage);
+    const bool moves = s->k_stats != NULL && (stream || to->storage != MBT_STORAGE_FP32);
+    const mbt_map y = moves ? mbt_tile_scratch(&s->conv.out, plan->dy, tile) : out;
+    mbt_tile_conv(plan, s, &s->forward, tile, z, y,
+                  plan->weights + plan->params.slices[s->weight].offset);
+    mbt_tile_mark(plan, s, MBT_OP_CONV_FORWARD);
+    if (s->k_stats != NULL) {
+        const mbt_stats_args args = {
+            .y = y,
+            .kept = moves ? out : (mbt_map){.data = NULL},
+            .stream = moves && stream,
+            .mean = plan->tile_first,
+            .m2 = plan->tile_second,
+        };
+        s->k_stats->run.stats(&s->conv.out, tile->count, &args);
+        add_moments(plan, s, tile);
+        mbt_tile_mark(plan, s, MBT_OP_STATS);
+    }
+}
+
+static void add_bias(mbt_plan *plan, const mbt_segment *s, int n)
+{
+    const size_t channels = (size_t)mbt_layout_stored(&s->conv.out);
+    const float *bias = plan->weights + plan->params.slices[s->bias].offset;
+    float *out = plan->values[s->to].data;
+    for (int i = 0; i < n; i++) {
+        for (size_t c = 0; c < channels; c++) {
+            out[(size_t)i * channels + c] += bias[c];
         }
     }
-    if (norm != NULL && training) {
-        for (size_t c = 0; c < channels; c++) {
-            set_affine(plan, norm, c, norm->group_mean[c], norm->group_m2[c] / (n * pixels));
+}
+
+static void forward_segment(mbt_plan *plan, const mbt_segment *s, int n,
+                            const mbt_exec_dropout *dropout)
+{
+    mbt_tile_mark(plan, s, MBT_OP_COUNT);
+    for (mbt_tile tile = {0, 0}; mbt_tile_next(s, n, &tile);) {
+        if (s->k_depthwise_forward != NULL) {
+            forward_fused(plan, s, &tile);
+            continue;
+        }
+        const mbt_map z = mbt_tile_source(plan, s, &tile, dropout, false);
+        if (s->op == MBT_SEGMENT_POOL) {
+            s->k_pool->run.pool(&s->z, tile.count, z, mbt_tile_value(plan, s->to, &tile));
+            mbt_tile_mark(plan, s, MBT_OP_POOL);
+        } else if (s->op == MBT_SEGMENT_CONV) {
+            forward_conv(plan, s, &tile, z);
         }
     }
     if (s->bias >= 0) {
-        const float *bias = plan->weights + plan->params.slices[s->bias].offset;
-        float *out = plan->values[s->to].data;
-        for (int i = 0; i < n; i++) {
-            for (size_t c = 0; c < channels; c++) {
-                out[(size_t)i * channels + c] += bias[c];
-            }
-        }
+        add_bias(plan, s, n);
     }
 }
 
 void mbt_exec_forward(mbt_plan *plan, int n, const mbt_exec_dropout *dropout)
 {
     for (int i = 0; i < plan->n_segments; i++) {
-        forward_segment(plan, &plan->segments[i], n, true, dropout);
+        const mbt_segment *s = &plan->segments[i];
+        forward_segment(plan, s, n, dropout);
+        if (s->norm >= 0) {
+            mbt_norm *norm = &plan->norms[s->norm];
+            const double count = (double)n * s->conv.out.h * s->conv.out.w;
+            for (size_t c = 0; c < (size_t)mbt_layout_stored(&s->conv.out); c++) {
+                set_affine(plan, norm, c, norm->group_mean[c], norm->group_m2[c] / count);
+            }
+        }
     }
 }
 
@@ -98,6 +148,6 @@ void mbt_exec_evaluate(mbt_plan *plan, int n)
                 set_affine(plan, norm, c, mean[c], var[c]);
             }
         }
-        forward_segment(plan, s, n, false, NULL);
+        forward_segment(plan, s, n, NULL);
     }
 }

@@ -23,6 +23,10 @@ mbt_map mbt_tile_scratch(const mbt_layout *layout, float *scratch, const mbt_til
 mbt_map mbt_tile_source(mbt_plan *plan, const mbt_segment *segment, const mbt_tile *tile,
                         const mbt_exec_dropout *dropout, bool again);
 
+/* Whether the group's map is read from memory next whatever we do: writing it past the cache leaves
+ * the cache to the tile. */
+bool mbt_tile_streams(const mbt_plan *plan, const mbt_layout *layout, mbt_storage storage);
+
 /* Runs a convolution pass on the tile. */
 void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *segment, const mbt_conv_pass *pass,
                    const mbt_tile *tile, mbt_map in, mbt_map out, float *weights);

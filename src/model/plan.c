@@ -31,10 +31,17 @@ static mbt_status make_digest(mbt_plan *plan, mbt_error *err)
     mbt_kernel_library(library, sizeof library);
     add_text(digest, library);
     add_text(digest, mbt_isa_name(plan->options.isa));
+    mbt_digest_add(digest, &plan->options.storage, sizeof plan->options.storage);
     for (int i = 0; i < plan->n_segments; i++) {
         const mbt_segment *s = &plan->segments[i];
-        const mbt_kernel *passes[] = {s->k_apply,         s->k_apply_backward, s->k_stats,
-                                      s->k_norm_backward, s->k_pool,           s->k_pool_backward};
+        const mbt_kernel *passes[] = {s->k_apply,
+                                      s->k_apply_backward,
+                                      s->k_stats,
+                                      s->k_norm_backward,
+                                      s->k_pool,
+                                      s->k_pool_backward,
+                                      s->k_depthwise_forward,
+                                      s->k_depthwise_backward};
         mbt_digest_add(digest, &s->tile, sizeof s->tile);
         for (size_t k = 0; k < sizeof passes / sizeof passes[0]; k++) {
             add_text(digest, passes[k] != NULL ? passes[k]->name : "");

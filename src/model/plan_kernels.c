@@ -46,6 +46,52 @@ static mbt_status make_pass(const mbt_plan *plan, const mbt_segment *s, mbt_op o
     return status == MBT_OK ? status : mbt_error_prefix(err, "plan: %s", s->name);
 }
 
+/* A depthwise convolution between two batch norms that nothing else reads into or out of can be one
+ * kernel, if the table has it both ways. Returns whether it is. */
+static bool choose_fused(mbt_plan *plan, mbt_segment *s)
+{
+    const mbt_isa isa = plan->options.isa;
+    if (!plan->options.training || plan->options.pass_by_pass || s->op != MBT_SEGMENT_CONV ||
+        s->source != MBT_SOURCE_APPLY || s->from_norm < 0 || s->norm < 0 || s->residual >= 0 ||
+        s->stored >= 0 || !s->needs_dz) {
+        return false;
+    }
+    s->depthwise = (mbt_depthwise_desc){s->apply, s->conv};
+    s->k_depthwise_forward = mbt_kernel_find(MBT_OP_DEPTHWISE_FORWARD, isa, &s->depthwise);
+    s->k_depthwise_backward = mbt_kernel_find(MBT_OP_DEPTHWISE_BACKWARD, isa, &s->depthwise);
+    if (s->k_depthwise_forward == NULL || s->k_depthwise_backward == NULL) {
+        s->k_depthwise_forward = s->k_depthwise_backward = NULL;
+        return false;
+    }
+    mbt_value *from = &plan->values[s->from];
+    from->gradient_layout = s->z;
+    from->gradient_shuffle = s->shuffle_backward.straight && s->z.sections == from->layout.sections
+                                 ? NULL
+                                 : &s->shuffle_backward;
+    return true;
+}
+
+/* Storage follows from who writes: batch norm's input, and what apply_backward and its like put
+ * out, is kept as the options say; everything else is float. */
+static void choose_storage(mbt_plan *plan)
+{
+    const mbt_storage storage = plan->options.storage;
+    for (int v = 0; v < plan->n_values; v++) {
+        plan->values[v].gradient_layout = plan->values[v].layout;
+    }
+    for (int i = 0; i < plan->n_segments && plan->options.training; i++) {
+        const mbt_segment *s = &plan->segments[i];
+        if (s->source != MBT_SOURCE_APPLY || s->from_norm < 0) {
+            continue;
+        }
+        plan->values[s->from].storage = storage;
+        plan->values[s->from].gradient_storage = storage;
+        if (s->residual >= 0 && s->residual != plan->input) {
+            plan->values[s->residual].gradient_storage = storage;
+        }
+    }
+}
+
 static mbt_status choose(mbt_plan *plan, mbt_segment *s, mbt_error *err)
 {
     const mbt_isa isa = plan->options.isa;
@@ -55,6 +101,9 @@ static mbt_status choose(mbt_plan *plan, mbt_segment *s, mbt_error *err)
     if (s->source == MBT_SOURCE_APPLY) {
         s->apply.forward = &s->shuffle_forward;
         s->apply.backward = &s->shuffle_backward;
+        if (choose_fused(plan, s)) {
+            return MBT_OK;
+        }
         status = need(MBT_OP_APPLY, isa, &s->apply, s->name, &s->k_apply, err);
         if (status == MBT_OK && training) {
             status =
@@ -90,6 +139,7 @@ mbt_status mbt_plan_choose_kernels(mbt_plan *plan, mbt_error *err)
 {
     mbt_status status =
         need(MBT_OP_QUANTISE, plan->options.isa, NULL, "the reduction", &plan->k_quantise, err);
+    choose_storage(plan);
     for (int i = 0; i < plan->n_segments && status == MBT_OK; i++) {
         status = choose(plan, &plan->segments[i], err);
     }

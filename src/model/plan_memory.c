@@ -18,17 +18,24 @@ static void *take(struct cursor *c, size_t bytes)
 }
 
 /* A gradient buffer in backward time: written first at segment `from`, read last at segment `to`
- * (from >= to, the backward pass counts down). Offset in floats within the shared region. */
+ * (from >= to, the backward pass counts down). Offset within the shared region. */
 struct span {
     int value, from, to;
-    size_t floats, offset;
+    size_t bytes, offset; /* whole cache lines */
 };
 
-static size_t value_floats(const mbt_plan *plan, const mbt_value *value)
+static size_t value_bytes(const mbt_plan *plan, const mbt_value *value)
 {
     const mbt_layout *l = &value->layout;
-    return value->plain ? (size_t)plan->options.group * (size_t)l->c * (size_t)l->h * (size_t)l->w
-                        : mbt_layout_floats(l, plan->options.group);
+    return mbt_storage_bytes(value->storage) *
+           (value->plain ? (size_t)plan->options.group * (size_t)l->c * (size_t)l->h * (size_t)l->w
+                         : mbt_layout_floats(l, plan->options.group));
+}
+
+static size_t gradient_bytes(const mbt_plan *plan, const mbt_value *value)
+{
+    return mbt_storage_bytes(value->gradient_storage) *
+           mbt_layout_floats(&value->gradient_layout, plan->options.group);
 }
 
 /* Value whose gradient buffer is also the gradient of the residual that segment s adds. */
@@ -53,7 +60,8 @@ static void stretch(struct span *span, int at)
 static void find_spans(const mbt_plan *plan, struct span *spans)
 {
     for (int v = 0; v < plan->n_values; v++) {
-        spans[v] = (struct span){v, -1, plan->n_segments, value_floats(plan, &plan->values[v]), 0};
+        spans[v] = (struct span){v, -1, plan->n_segments,
+                                 mbt_arena_round(gradient_bytes(plan, &plan->values[v])), 0};
     }
     for (int i = 0; i < plan->n_segments; i++) {
         const mbt_segment *s = &plan->segments[i];
@@ -95,7 +103,7 @@ static bool overlap_in_time(const struct span *a, const struct span *b)
     return a->from >= b->to && b->from >= a->to;
 }
 
-/* First fit in order of backward time. Returns the floats of the region. */
+/* First fit in order of backward time. Returns the bytes of the region. */
 static size_t place_spans(struct span *spans, int n, int n_segments)
 {
     size_t region = 0;
@@ -110,15 +118,15 @@ static size_t place_spans(struct span *spans, int n, int n_segments)
                 for (int u = 0; u < n; u++) {
                     const bool placed = spans[u].from > time || (spans[u].from == time && u < v);
                     if (placed && overlap_in_time(&spans[u], &spans[v]) &&
-                        at < spans[u].offset + spans[u].floats &&
-                        spans[u].offset < at + spans[v].floats) {
-                        at = spans[u].offset + spans[u].floats;
+                        at < spans[u].offset + spans[u].bytes &&
+                        spans[u].offset < at + spans[v].bytes) {
+                        at = spans[u].offset + spans[u].bytes;
                         moved = true;
                     }
                 }
             }
             spans[v].offset = at;
-            region = at + spans[v].floats > region ? at + spans[v].floats : region;
+            region = at + spans[v].bytes > region ? at + spans[v].bytes : region;
         }
     }
     return region;
@@ -171,6 +179,9 @@ static void lay_scratch(mbt_plan *plan, struct cursor *c)
             channels = larger(channels, (size_t)mbt_layout_stored(&s->conv.out));
             weights = larger(weights, plan->params.slices[s->weight].stored);
         }
+        if (s->k_depthwise_forward != NULL) {
+            kernels = larger(kernels, mbt_depthwise_scratch(&s->depthwise) * sizeof(float));
+        }
         lay_pass(c, &s->forward, &kernels);
         lay_pass(c, &s->backward_data, &kernels);
         lay_pass(c, &s->backward_weights, &kernels);
@@ -202,13 +213,13 @@ static void lay_all(mbt_plan *plan, struct cursor *c, const struct span *spans, 
 
     at = c->total;
     for (int v = 0; v < plan->n_values; v++) {
-        plan->values[v].data = take(c, value_floats(plan, &plan->values[v]) * sizeof(float));
+        plan->values[v].data = take(c, value_bytes(plan, &plan->values[v]));
     }
     plan->stored_bytes = c->total - at;
 
     at = c->total;
     if (plan->options.training) {
-        float *shared = take(c, region * sizeof(float));
+        unsigned char *shared = take(c, region);
         for (int v = 0; v < plan->n_values; v++) {
             if (spans[v].from >= 0 && shared != NULL) {
                 plan->values[v].gradient = shared + spans[v].offset;

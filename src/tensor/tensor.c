@@ -31,10 +31,19 @@ size_t mbt_layout_floats(const mbt_layout *l, int n_images)
     return (size_t)l->sections * (size_t)n_images * mbt_layout_image(l);
 }
 
-mbt_map mbt_map_view(const mbt_layout *l, float *data, int capacity, int first)
+size_t mbt_storage_bytes(mbt_storage storage)
 {
-    size_t image = mbt_layout_image(l);
-    return (mbt_map){.data = data + (size_t)first * image, .section = (size_t)capacity * image};
+    return storage == MBT_STORAGE_BF16 ? 2 : 4;
+}
+
+mbt_map mbt_map_view(const mbt_layout *l, void *data, mbt_storage storage, int capacity, int first)
+{
+    const size_t image = mbt_layout_image(l);
+    return (mbt_map){
+        .data = (unsigned char *)data + (size_t)first * image * mbt_storage_bytes(storage),
+        .section = (size_t)capacity * image,
+        .storage = storage,
+    };
 }
 
 /* The float of channel `channel`, row 0, column 0 of image `image`; the next pixel of the channel
@@ -43,7 +52,7 @@ static float *channel_of(const mbt_layout *l, mbt_map map, int image, int channe
 {
     int channels = l->c / l->sections, local = channel % channels;
     size_t pixels = (size_t)l->h * (size_t)l->w, block = (size_t)l->block;
-    return map.data + (size_t)(channel / channels) * map.section +
+    return (float *)map.data + (size_t)(channel / channels) * map.section +
            (size_t)image * mbt_layout_image(l) + (size_t)local / block * pixels * block +
            (size_t)local % block;
 }
@@ -53,7 +62,7 @@ void mbt_map_pack(const mbt_layout *l, int n_images, const float *nchw, mbt_map 
     size_t pixels = (size_t)l->h * (size_t)l->w, block = (size_t)l->block;
     size_t run = (size_t)n_images * mbt_layout_image(l);
     for (int s = 0; s < l->sections; s++)
-        memset(map.data + (size_t)s * map.section, 0, run * sizeof(float));
+        memset((float *)map.data + (size_t)s * map.section, 0, run * sizeof(float));
     for (int n = 0; n < n_images; n++) {
         for (int c = 0; c < l->c; c++) {
             const float *from = nchw + ((size_t)n * (size_t)l->c + (size_t)c) * pixels;

@@ -85,9 +85,10 @@ static void draw_input(const struct bench *b, mbt_step *step)
     const mbt_value *input = &setup->plan->values[setup->plan->input];
     const size_t n = (size_t)setup->group * (size_t)input->layout.c * (size_t)input->layout.h *
                      (size_t)input->layout.w;
+    float *pixels = mbt_exec_input(setup->plan);
     mbt_rng rng = mbt_rng_at(1, MBT_PURPOSE_SYNTH, 0, 0);
     for (size_t i = 0; i < n; i++) {
-        input->data[i] = mbt_rng_normal(&rng);
+        pixels[i] = mbt_rng_normal(&rng);
     }
     for (int i = 0; i < setup->group; i++) {
         step->labels[i] = (int32_t)mbt_rng_below(

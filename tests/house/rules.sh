@@ -145,7 +145,7 @@ rule_bodies() {
         gsub(/__attribute__ *\(\([^()]*(\([^()]*\))?[^()]*\)\)|_Alignas *\([^()]*\)/, "", statement)
         if (statement ~ /=/) print path ":" line ": data in a header"
         else if (statement !~ /\(/) return
-        else if (path ~ /^src\/kernels\// && statement ~ /^ *static inline /) inline_from = line
+        else if (path ~ /^src\/kernels\// && statement ~ /^ *(static inline|INLINE) /) inline_from = line
         else print path ":" line ": a function body in a header"
     }
     function close_body() {

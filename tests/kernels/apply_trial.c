@@ -138,7 +138,7 @@ double *apply_run(subject *s, const apply_trial *t, const double *b, const doubl
     }
     subject_kernel(s, MBT_OP_APPLY, d)
         ->run.apply(d, n, y.view, packed_a, packed_b,
-                    residual != NULL ? r.view : (mbt_map){NULL, 0}, z.view);
+                    residual != NULL ? r.view : (mbt_map){.data = NULL}, z.view);
     map_unchanged(s, &y, "y");
     if (residual != NULL) {
         map_unchanged(s, &r, "residual");

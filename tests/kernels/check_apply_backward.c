@@ -43,7 +43,7 @@ static struct result run(subject *s, const apply_trial *t, int flags, const doub
     map_fill(s, &m_y, t->y);
     test_map m_u = (flags & U_IS_DZ) != 0 ? m_dz : map_take(s, &d->source, n, wide, false);
     test_map m_du = (flags & DU_IS_E) != 0 ? m_e : map_take(s, &d->destination, n, wide, false);
-    const mbt_map none = {NULL, 0};
+    const mbt_map none = {.data = NULL};
     const mbt_apply_backward_args args = {
         .dz = m_dz.view,
         .e = (flags & WITH_E) != 0 ? m_e.view : none,

@@ -98,7 +98,7 @@ static struct gradients by_kernels(subject *s, const struct chain *c)
     }
     const mbt_apply_desc d = {*l, *l, c->relu6 ? MBT_ACT_RELU6 : MBT_ACT_NONE, &straight,
                               &straight};
-    const mbt_map none = {NULL, 0};
+    const mbt_map none = {.data = NULL};
     test_map y = map_take(s, l, n, true, false), z = map_take(s, l, n, true, false);
     test_map u = map_take(s, l, n, true, false);
     map_fill(s, &y, c->y);
@@ -112,7 +112,8 @@ static struct gradients by_kernels(subject *s, const struct chain *c)
     }
     float *means = v[0], *a = v[1], *b = v[2], *c1 = v[3], *c2 = v[4], *c3 = v[5];
 
-    subject_kernel(s, MBT_OP_STATS, l)->run.stats(l, n, y.view, mean, m2);
+    const mbt_stats_args moments = {.y = y.view, .mean = mean, .m2 = m2};
+    subject_kernel(s, MBT_OP_STATS, l)->run.stats(l, n, &moments);
     for (size_t i = 0; i < stored; i++) {
         const double rstd = 1 / sqrt(m2[i] / count + bn_eps);
         means[i] = (float)mean[i];
@@ -138,7 +139,8 @@ static struct gradients by_kernels(subject *s, const struct chain *c)
         c2[i] = (float)(-c_1 * rstd * rstd * sum_uy[i] / count);
         c3[i] = (float)(-c_1 * sum_u[i] / count);
     }
-    const mbt_norm_backward_args norm = {u.view, y.view, u.view, means, c1, c2, c3};
+    const mbt_norm_backward_args norm = {
+        .u = u.view, .y = y.view, .dy = u.view, .mean = means, .c1 = c1, .c2 = c2, .c3 = c3};
     subject_kernel(s, MBT_OP_NORM_BACKWARD, l)->run.norm_backward(l, n, &norm);
     mbt_shuffle_clear(&straight);
     return (struct gradients){map_read(s, &u), channels_read(s, l, d_gamma),

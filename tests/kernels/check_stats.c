@@ -46,7 +46,8 @@ static void one_case(subject *s, const mbt_layout *l, int n, bool wide)
     double *mean = subject_doubles(s, stored), *m2 = subject_doubles(s, stored);
     test_map map = map_take(s, l, n, wide, false);
     map_fill(s, &map, y);
-    s->row->run.stats(l, n, map.view, mean, m2);
+    const mbt_stats_args args = {.y = map.view, .mean = mean, .m2 = m2};
+    s->row->run.stats(l, n, &args);
     map_unchanged(s, &map, "y");
     ref_stats(&shape, y, want_mean, want_m2);
     const double *got_mean = channels_read(s, l, mean), *got_m2 = channels_read(s, l, m2);

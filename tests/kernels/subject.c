@@ -163,8 +163,9 @@ static size_t map_floats(const test_map *map)
 
 static mbt_map map_tile(const test_map *map, float *data)
 {
-    return map->plain ? (mbt_map){data + (size_t)map->first * plain_image(&map->layout), 0}
-                      : mbt_map_view(&map->layout, data, map->capacity, map->first);
+    return map->plain
+               ? (mbt_map){.data = data + (size_t)map->first * plain_image(&map->layout)}
+               : mbt_map_view(&map->layout, data, MBT_STORAGE_FP32, map->capacity, map->first);
 }
 
 test_map map_take(subject *s, const mbt_layout *layout, int n, bool wide, bool plain)

@@ -69,6 +69,9 @@ static void find_takes_the_first_row(void **state)
                                    ? (const void *)&apply
                                : op == MBT_OP_QUANTISE ? NULL
                                                        : &map;
+            if (op == MBT_OP_DEPTHWISE_FORWARD || op == MBT_OP_DEPTHWISE_BACKWARD) {
+                continue; /* optional: without a row the plan goes pass by pass */
+            }
             const mbt_kernel *found = mbt_kernel_find((mbt_op)op, (mbt_isa)isa, desc);
             assert_non_null(found);
             assert_int_equal(found->op, op);

@@ -126,7 +126,8 @@ void network_images(network *net, int first)
     if (input->plain) {
         memcpy(mbt_exec_input(net->plan), nchw, (size_t)group * image * sizeof *nchw);
     } else {
-        mbt_map_pack(l, group, nchw, mbt_map_view(l, mbt_exec_input(net->plan), group, 0));
+        mbt_map_pack(l, group, nchw,
+                     mbt_map_view(l, mbt_exec_input(net->plan), MBT_STORAGE_FP32, group, 0));
     }
     free(nchw);
 }
@@ -168,7 +169,8 @@ float *network_output(const network *net, int n)
     const mbt_layout *l = &output->layout;
     float *nchw = malloc((size_t)n * (size_t)l->c * (size_t)(l->h * l->w) * sizeof *nchw);
     assert_non_null(nchw);
-    mbt_map_unpack(l, n, mbt_map_view(l, output->data, net->plan->options.group, 0), nchw);
+    mbt_map_unpack(
+        l, n, mbt_map_view(l, output->data, MBT_STORAGE_FP32, net->plan->options.group, 0), nchw);
     return nchw;
 }
 

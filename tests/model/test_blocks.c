@@ -92,7 +92,8 @@ static void build(struct fixture *f, int tile, bool input_gradient)
 static mbt_map whole(const struct fixture *f, int value, bool gradient)
 {
     const mbt_value *v = &f->plan->values[value];
-    return mbt_map_view(&v->layout, gradient ? v->gradient : v->data, f->block.images, 0);
+    return mbt_map_view(&v->layout, gradient ? v->gradient : v->data, MBT_STORAGE_FP32,
+                        f->block.images, 0);
 }
 
 static void run(struct fixture *f)

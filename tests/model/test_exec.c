@@ -211,7 +211,7 @@ static void images_of(network *net, int n)
     const size_t image = input->plain ? (size_t)(l->c * l->h * l->w) : mbt_layout_image(l);
     const int sections = input->plain ? 1 : l->sections;
     for (int s = 0; s < sections; s++) {
-        float *behind = input->data + ((size_t)s * (size_t)group + (size_t)n) * image;
+        float *behind = (float *)input->data + ((size_t)s * (size_t)group + (size_t)n) * image;
         memset(behind, 0xff, (size_t)(group - n) * image * sizeof(float));
     }
 }

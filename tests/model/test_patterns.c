@@ -158,7 +158,8 @@ static double projection(network *net, int n)
         sum += (double)g[i] * (double)values[i];
     }
     mbt_map_pack(l, n, g,
-                 mbt_map_view(l, mbt_exec_output_gradient(net->plan), net->plan->options.group, 0));
+                 mbt_map_view(l, mbt_exec_output_gradient(net->plan), MBT_STORAGE_FP32,
+                              net->plan->options.group, 0));
     free(values);
     free(g);
     return sum;

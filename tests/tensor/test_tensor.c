@@ -52,7 +52,7 @@ static void check_pack(const mbt_layout *l, int capacity, int first)
         map[i] = -7.0f;
     for (size_t i = 0; i < plain; i++)
         nchw[i] = (float)(i + 1);
-    mbt_map view = mbt_map_view(l, map, capacity, first);
+    mbt_map view = mbt_map_view(l, map, MBT_STORAGE_FP32, capacity, first);
     mbt_map_pack(l, N, nchw, view);
 
     const float *at = map;

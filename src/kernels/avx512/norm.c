@@ -1,22 +1,47 @@
 /* The gradient through batch norm for blocks of 16 channels.
  * Roofline: two reads from memory, one write into cache, 3 operations an element. */
 #include "kernels/avx512/vector.h"
-#include "kernels/passes.h"
+
+struct coefficients {
+    __m512 mean, c1, c2, c3;
+};
+
+INLINE void norm_block(const void *u, const struct sources *moved, const void *y, float *dy,
+                       size_t floats, const struct coefficients *c, int u_bf16, int y_bf16)
+{
+    for (size_t at = 0; at < floats; at += 16) {
+        const __m512 d = _mm512_sub_ps(fetch(y, at, y_bf16), c->mean);
+        const __m512 v = moved != NULL ? gather(moved, at, u_bf16) : fetch(u, at, u_bf16);
+        _mm512_store_ps(dy + at, _mm512_fmadd_ps(c->c1, v, _mm512_fmadd_ps(c->c2, d, c->c3)));
+    }
+}
 
 void mbt_norm_backward_avx512(const mbt_layout *l, int n, const mbt_norm_backward_args *args)
 {
-    const int pixels = l->h * l->w;
+    const size_t floats = (size_t)l->h * (size_t)l->w * 16;
+    const bool u_bf16 = args->u.storage == MBT_STORAGE_BF16;
+    const bool y_bf16 = args->y.storage == MBT_STORAGE_BF16;
     for (int k = 0; k < block_count(l); k++) {
-        const size_t c = (size_t)k * 16;
-        const __m512 mean = _mm512_loadu_ps(args->mean + c), c1 = _mm512_loadu_ps(args->c1 + c);
-        const __m512 c2 = _mm512_loadu_ps(args->c2 + c), c3 = _mm512_loadu_ps(args->c3 + c);
+        const size_t at = (size_t)k * 16;
+        const struct coefficients c = {
+            _mm512_loadu_ps(args->mean + at), _mm512_loadu_ps(args->c1 + at),
+            _mm512_loadu_ps(args->c2 + at), _mm512_loadu_ps(args->c3 + at)};
         for (int i = 0; i < n; i++) {
-            const float *u = block_at(l, args->u, i, k), *y = block_at(l, args->y, i, k);
+            const void *y = block_at(l, args->y, i, k);
             float *dy = block_at(l, args->dy, i, k);
-            for (size_t at = 0; at < (size_t)pixels * 16; at += 16) {
-                const __m512 d = _mm512_sub_ps(_mm512_load_ps(y + at), mean);
-                _mm512_store_ps(dy + at, _mm512_fmadd_ps(c1, _mm512_load_ps(u + at),
-                                                         _mm512_fmadd_ps(c2, d, c3)));
+            if (args->u_shuffle != NULL) {
+                const struct sources moved =
+                    sources_of(args->u_layout, args->u, i, &args->u_shuffle->blocks[k]);
+                norm_block(NULL, &moved, y, dy, floats, &c, u_bf16, y_bf16);
+                continue;
+            }
+            const void *u = block_at(l, args->u, i, k);
+            if (u_bf16 && y_bf16) {
+                norm_block(u, NULL, y, dy, floats, &c, 1, 1);
+            } else if (!u_bf16 && !y_bf16) {
+                norm_block(u, NULL, y, dy, floats, &c, 0, 0);
+            } else {
+                norm_block(u, NULL, y, dy, floats, &c, u_bf16, y_bf16);
             }
         }
     }

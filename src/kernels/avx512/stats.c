@@ -1,54 +1,16 @@
 /* Batch-norm statistics for blocks of 16 channels.
- * Roofline: one read of the map, 3 operations an element; hot in L2 when run after its tile. */
+ * Roofline: one read of a tile that is hot in L2, one write to memory when it is kept elsewhere; 3
+ * operations an element. */
 #include "kernels/avx512/vector.h"
-#include "kernels/passes.h"
 
-enum { FLUSH_PIXELS = 256 };
-
-static void block_moments(const mbt_layout *l, int n, mbt_map y, int k, double *mean, double *m2)
+void sums_moments(struct sums *sums, __m512 about, double count, double *mean, double *m2)
 {
-    const int pixels = l->h * l->w;
-    const __m512 first = _mm512_load_ps(block_at(l, y, 0, k));
-    struct wide total = wide_zero(), squares = wide_zero();
-    __m512 s0 = _mm512_setzero_ps(), s1 = s0, q0 = s0, q1 = s0;
-    int pending = 0;
-    for (int i = 0; i < n; i++) {
-        const float *p = block_at(l, y, i, k);
-        int at = 0;
-        while (at < pixels) {
-            const int end = at + (pixels - at < FLUSH_PIXELS ? pixels - at : FLUSH_PIXELS);
-            pending += end - at;
-            for (; at + 1 < end; at += 2) {
-                const __m512 d0 = _mm512_sub_ps(_mm512_load_ps(p + (size_t)at * 16), first);
-                const __m512 d1 = _mm512_sub_ps(_mm512_load_ps(p + (size_t)at * 16 + 16), first);
-                s0 = _mm512_add_ps(s0, d0);
-                s1 = _mm512_add_ps(s1, d1);
-                q0 = _mm512_fmadd_ps(d0, d0, q0);
-                q1 = _mm512_fmadd_ps(d1, d1, q1);
-            }
-            if (at < end) {
-                const __m512 d0 = _mm512_sub_ps(_mm512_load_ps(p + (size_t)at * 16), first);
-                s0 = _mm512_add_ps(s0, d0);
-                q0 = _mm512_fmadd_ps(d0, d0, q0);
-                at++;
-            }
-            if (pending >= FLUSH_PIXELS) {
-                wide_add(&total, _mm512_add_ps(s0, s1));
-                wide_add(&squares, _mm512_add_ps(q0, q1));
-                s0 = s1 = q0 = q1 = _mm512_setzero_ps();
-                pending = 0;
-            }
-        }
-    }
-    wide_add(&total, _mm512_add_ps(s0, s1));
-    wide_add(&squares, _mm512_add_ps(q0, q1));
-
     double t[16], q[16];
     float f[16];
-    wide_store(&total, t);
-    wide_store(&squares, q);
-    _mm512_storeu_ps(f, first);
-    const double count = (double)n * pixels;
+    sums_flush(sums);
+    wide_store(&sums->first, t);
+    wide_store(&sums->second, q);
+    _mm512_storeu_ps(f, about);
     for (int c = 0; c < 16; c++) {
         const double m = q[c] - t[c] * t[c] / count;
         mean[c] = f[c] + t[c] / count;
@@ -56,9 +18,70 @@ static void block_moments(const mbt_layout *l, int n, mbt_map y, int k, double *
     }
 }
 
-void mbt_stats_avx512(const mbt_layout *l, int n, mbt_map y, double *mean, double *m2)
+/* A row of at most FLUSH_PIXELS pixels, four chains of additions at a time. */
+INLINE void row_moments(const float *y, void *kept, size_t from, size_t to, __m512 about,
+                        struct sums *sums, int moves, int bf16, int stream)
 {
+    __m512 s[4], q[4];
+    size_t at = from;
+    for (int j = 0; j < 4; j++) {
+        s[j] = q[j] = _mm512_setzero_ps();
+    }
+    for (; at + 48 < to; at += 64) {
+        for (int j = 0; j < 4; j++) {
+            __m512 v = _mm512_load_ps(y + at + (size_t)j * 16);
+            v = moves ? keep(kept, at + (size_t)j * 16, v, bf16, stream) : v;
+            v = _mm512_sub_ps(v, about);
+            s[j] = _mm512_add_ps(s[j], v);
+            q[j] = _mm512_fmadd_ps(v, v, q[j]);
+        }
+    }
+    for (; at < to; at += 16) {
+        __m512 v = _mm512_load_ps(y + at);
+        v = moves ? keep(kept, at, v, bf16, stream) : v;
+        v = _mm512_sub_ps(v, about);
+        s[0] = _mm512_add_ps(s[0], v);
+        q[0] = _mm512_fmadd_ps(v, v, q[0]);
+    }
+    sums_add(sums, _mm512_add_ps(_mm512_add_ps(s[0], s[1]), _mm512_add_ps(s[2], s[3])),
+             _mm512_add_ps(_mm512_add_ps(q[0], q[1]), _mm512_add_ps(q[2], q[3])),
+             (int)((to - from) / 16));
+}
+
+INLINE void block_moments(const mbt_layout *l, int n, const mbt_stats_args *args, int k, int moves,
+                          int bf16, int stream)
+{
+    const size_t floats = (size_t)l->h * (size_t)l->w * 16, step = (size_t)FLUSH_PIXELS * 16;
+    const float *start = block_at(l, args->y, 0, k);
+    const __m512 about = _mm512_load_ps(start);
+    struct sums sums = sums_zero();
+    for (int i = 0; i < n; i++) {
+        const float *y = block_at(l, args->y, i, k);
+        void *kept = moves ? block_at(l, args->kept, i, k) : NULL;
+        for (size_t at = 0; at < floats; at += step) {
+            row_moments(y, kept, at, at + step < floats ? at + step : floats, about, &sums, moves,
+                        bf16, stream);
+        }
+    }
+    sums_moments(&sums, about, (double)n * l->h * l->w, args->mean + (size_t)k * 16,
+                 args->m2 + (size_t)k * 16);
+}
+
+void mbt_stats_avx512(const mbt_layout *l, int n, const mbt_stats_args *args)
+{
+    const bool bf16 = args->kept.storage == MBT_STORAGE_BF16;
     for (int k = 0; k < block_count(l); k++) {
-        block_moments(l, n, y, k, mean + (size_t)k * 16, m2 + (size_t)k * 16);
+        if (args->kept.data == NULL) {
+            block_moments(l, n, args, k, 0, 0, 0);
+        } else if (bf16 && args->stream) {
+            block_moments(l, n, args, k, 1, 1, 1);
+        } else if (bf16) {
+            block_moments(l, n, args, k, 1, 1, 0);
+        } else {
+            block_moments(l, n, args, k, 1, 0, args->stream);
+        }
+    }
+    if (args->stream) {
+        _mm_sfence();
     }
 }

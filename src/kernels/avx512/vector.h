@@ -1,8 +1,13 @@
-/* Sixteen doubles, for sums that floats would lose; and storing past the cache. */
+/* Sixteen lanes: sums in double that floats would lose, elements of either storage, lanes moved
+ * between blocks. Flags are constants at every call that matters, so that no loop has a branch. */
 #ifndef MBT_KERNELS_AVX512_VECTOR_H
 #define MBT_KERNELS_AVX512_VECTOR_H
 
 #include <immintrin.h>
+
+#include "kernels/passes.h"
+
+#define INLINE static inline __attribute__((always_inline))
 
 struct wide {
     __m512d low, high;
@@ -25,13 +30,126 @@ static inline void wide_store(const struct wide *sum, double *to)
     _mm512_storeu_pd(to + 8, sum->high);
 }
 
-static inline void store(float *to, __m512 v, int stream)
+/* Elements at .. at+15 of a block in memory. */
+INLINE __m512 fetch(const void *block, size_t at, int bf16)
 {
+    if (bf16) {
+        const __m256i half = _mm256_load_si256((const __m256i *)((const uint16_t *)block + at));
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+    }
+    return _mm512_load_ps((const float *)block + at);
+}
+
+/* Rounds to bf16, half away from zero: an addition and a shift of integers. NaN and infinity stay
+ * what they are. */
+INLINE __m512i upper_halves(__m512 v)
+{
+    const __m512i half = _mm512_set1_epi32(0x8000);
+    return _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(v), half), 16);
+}
+
+INLINE __m512 keep_bf16(uint16_t *to, __m512 v, int stream)
+{
+    const __m512i upper = upper_halves(v);
+    const __m256i narrow = _mm512_cvtepi32_epi16(upper);
     if (stream) {
-        _mm512_stream_ps(to, v);
+        _mm256_stream_si256((__m256i *)to, narrow);
     } else {
-        _mm512_store_ps(to, v);
+        _mm256_store_si256((__m256i *)to, narrow);
+    }
+    return _mm512_castsi512_ps(_mm512_slli_epi32(upper, 16));
+}
+
+/* Stores elements at .. at+15 of a block and returns what is kept of them. */
+INLINE __m512 keep(void *block, size_t at, __m512 v, int bf16, int stream)
+{
+    if (bf16) {
+        return keep_bf16((uint16_t *)block + at, v, stream);
+    }
+    if (stream) {
+        _mm512_stream_ps((float *)block + at, v);
+    } else {
+        _mm512_store_ps((float *)block + at, v);
+    }
+    return v;
+}
+
+/* Where the lanes of a moved block come from. */
+struct sources {
+    int n;
+    const void *from[4];
+    __mmask16 mask[4];
+    __m512i lane[4];
+};
+
+static inline struct sources sources_of(const mbt_layout *l, mbt_map map, int image,
+                                        const mbt_shuffle_block *move)
+{
+    struct sources s = {.n = move->n_from};
+    for (int k = 0; k < move->n_from; k++) {
+        s.from[k] = block_at(l, map, image, move->from[k]);
+        s.mask[k] = (__mmask16)move->mask[k];
+        s.lane[k] = _mm512_loadu_si512(move->lane[k]);
+    }
+    return s;
+}
+
+INLINE __m512 gather(const struct sources *s, size_t at, int bf16)
+{
+    __m512 v = _mm512_setzero_ps();
+    for (int k = 0; k < s->n; k++) {
+        v = _mm512_mask_permutexvar_ps(v, s->mask[k], s->lane[k], fetch(s->from[k], at, bf16));
+    }
+    return v;
+}
+
+/* One float a channel, moved as the block is. */
+static inline __m512 gather_channels(const mbt_shuffle_block *move, const float *from)
+{
+    __m512 v = _mm512_setzero_ps();
+    for (int k = 0; k < move->n_from; k++) {
+        v = _mm512_mask_permutexvar_ps(v, (__mmask16)move->mask[k],
+                                       _mm512_loadu_si512(move->lane[k]),
+                                       _mm512_loadu_ps(from + (size_t)move->from[k] * 16));
+    }
+    return v;
+}
+
+/* Running sums of two quantities: float for at most FLUSH_PIXELS pixels, then double. */
+enum { FLUSH_PIXELS = 256 };
+
+struct sums {
+    struct wide first, second;
+    __m512 f, s;
+    int pending;
+};
+
+static inline struct sums sums_zero(void)
+{
+    const __m512 zero = _mm512_setzero_ps();
+    return (struct sums){wide_zero(), wide_zero(), zero, zero, 0};
+}
+
+static inline void sums_flush(struct sums *sums)
+{
+    wide_add(&sums->first, sums->f);
+    wide_add(&sums->second, sums->s);
+    sums->f = sums->s = _mm512_setzero_ps();
+    sums->pending = 0;
+}
+
+/* Adds what `pixels` pixels gave. */
+INLINE void sums_add(struct sums *sums, __m512 first, __m512 second, int pixels)
+{
+    sums->f = _mm512_add_ps(sums->f, first);
+    sums->s = _mm512_add_ps(sums->s, second);
+    sums->pending += pixels;
+    if (sums->pending >= FLUSH_PIXELS) {
+        sums_flush(sums);
     }
 }
+
+/* Mean and squared deviations of `count` values, from the sums of (v - about) and its square. */
+void sums_moments(struct sums *sums, __m512 about, double count, double *mean, double *m2);
 
 #endif

@@ -102,9 +102,9 @@ static void run(void *opaque, const mbt_conv_args *args)
     const size_t section =
         mbt_shim_prepared(self->shim) > 0 ? mbt_shim_prepared(self->shim) : self->weights_section;
     for (int s = 0; s < self->desc.out.sections; s++) {
-        mbt_shim_run(self->shim, args->in.data + (size_t)s * args->in.section,
+        mbt_shim_run(self->shim, (float *)args->in.data + (size_t)s * args->in.section,
                      args->weights + (size_t)s * section,
-                     args->out.data + (size_t)s * args->out.section, args->scratch);
+                     (float *)args->out.data + (size_t)s * args->out.section, args->scratch);
     }
 }
 

@@ -1,25 +1,7 @@
 /* Normalise, activate, add, shuffle, and the way back, in plain C for any block size. */
-#include <string.h>
-
-#include "kernels/passes.h"
+#include "kernels/portable/element.h"
 
 enum { LANES_MAX = 16, FLUSH_PIXELS = 64 };
-
-/* One block of `moved` from the blocks it draws on: pixels * lanes floats. */
-static void gather(const mbt_layout *source, mbt_map from, int image, const mbt_shuffle_block *move,
-                   int lanes, int pixel, float *to)
-{
-    memset(to, 0, (size_t)lanes * sizeof *to);
-    for (int k = 0; k < move->n_from; k++) {
-        const float *p =
-            block_at(source, from, image, move->from[k]) + (size_t)pixel * (size_t)lanes;
-        for (int c = 0; c < lanes; c++) {
-            if ((move->mask[k] >> c & 1u) != 0) {
-                to[c] = p[move->lane[k][c]];
-            }
-        }
-    }
-}
 
 /* a and b of the channels that a destination block gets. */
 static void gather_channels(const mbt_shuffle_block *move, int lanes, const float *from, float *to)
@@ -53,7 +35,7 @@ void mbt_apply_portable(const mbt_apply_desc *desc, int n, mbt_map y, const floa
             const float *r = residual.data != NULL ? block_at(destination, residual, i, k) : NULL;
             float *to = block_at(destination, z, i, k);
             for (int at = 0; at < pixels; at++) {
-                gather(source, y, i, move, lanes, at, v);
+                gather_pixel(source, y, i, move, (size_t)(at * lanes), v);
                 for (int c = 0; c < lanes; c++) {
                     const float add = r != NULL ? r[at * lanes + c] : 0.0f;
                     to[at * lanes + c] = activate(va[c] * v[c] + vb[c] + add, desc->act);
@@ -69,12 +51,12 @@ static void masked(const mbt_apply_desc *desc, const mbt_apply_backward_args *ar
 {
     const mbt_layout *l = &desc->destination;
     const size_t at = (size_t)pixel * (size_t)l->block;
-    const float *dz = block_at(l, args->dz, image, k) + at;
-    const float *e = args->e.data != NULL ? block_at(l, args->e, image, k) + at : NULL;
-    const float *z = desc->act == MBT_ACT_RELU6 ? block_at(l, args->z, image, k) + at : NULL;
-    for (int c = 0; c < l->block; c++) {
-        const float d = dz[c] + (e != NULL ? e[c] : 0.0f);
-        to[c] = z == NULL || (z[c] > 0 && z[c] < 6) ? d : 0.0f;
+    const float *dz = block_at(l, args->dz, image, k);
+    const void *e = args->e.data != NULL ? block_at(l, args->e, image, k) : NULL;
+    const float *z = desc->act == MBT_ACT_RELU6 ? block_at(l, args->z, image, k) : NULL;
+    for (size_t c = 0; c < (size_t)l->block; c++) {
+        const float d = dz[at + c] + (e != NULL ? element(e, at + c, args->e.storage) : 0.0f);
+        to[c] = z == NULL || (z[at + c] > 0 && z[at + c] < 6) ? d : 0.0f;
     }
 }
 
@@ -89,8 +71,8 @@ static void backward_block(const mbt_apply_desc *desc, int n, const mbt_apply_ba
     const float *mean = args->mean + (size_t)k * (size_t)lanes;
     int pending = 0;
     for (int i = 0; i < n; i++) {
-        const float *y = block_at(source, args->y, i, k);
-        float *u = block_at(source, args->u, i, k);
+        const void *y = block_at(source, args->y, i, k);
+        void *u = block_at(source, args->u, i, k);
         for (int at = 0; at < pixels; at++) {
             float got[LANES_MAX] = {0}, from[LANES_MAX];
             for (int m = 0; m < move->n_from; m++) {
@@ -100,9 +82,10 @@ static void backward_block(const mbt_apply_desc *desc, int n, const mbt_apply_ba
                 }
             }
             for (int c = 0; c < lanes; c++) {
-                u[at * lanes + c] = got[c];
-                s[c] += got[c];
-                q[c] += got[c] * (y[at * lanes + c] - mean[c]);
+                const size_t e = (size_t)(at * lanes + c);
+                const float kept = element_keep(u, e, got[c], args->u.storage);
+                s[c] += kept;
+                q[c] += kept * (element(y, e, args->y.storage) - mean[c]);
             }
             if (++pending == FLUSH_PIXELS || (at == pixels - 1 && i == n - 1)) {
                 for (int c = 0; c < lanes; c++) {
@@ -131,12 +114,14 @@ void mbt_apply_backward_portable(const mbt_apply_desc *desc, int n,
     /* After u: du may stand in e's place. */
     for (int i = 0; i < n; i++) {
         for (int k = 0; k < block_count(destination); k++) {
-            float *du = block_at(destination, args->du, i, k);
+            void *du = block_at(destination, args->du, i, k);
             for (int at = 0; at < destination->h * destination->w; at++) {
                 float v[LANES_MAX];
                 masked(desc, args, i, k, at, v);
-                memcpy(du + (size_t)at * (size_t)destination->block, v,
-                       (size_t)destination->block * sizeof *v);
+                for (int c = 0; c < destination->block; c++) {
+                    (void)element_keep(du, (size_t)(at * destination->block + c), v[c],
+                                       args->du.storage);
+                }
             }
         }
     }

@@ -1,0 +1,482 @@
+/* The depthwise 3x3 convolution with the batch norms and the activation on both its sides, for
+ * blocks of 16 channels. Equations in kernel.h.
+ *
+ * A plane (one block of channels of one image) is walked row by row. Rings of four rows, with a
+ * zero column on either side, hold what neighbouring rows share: z and y - mean of the input, dy of
+ * the output; they stay in the first-level cache.
+ * Roofline: forward reads y and writes out once, backward reads y, y_out and u_out and writes u
+ * once; per element of the output 9 multiply-adds forward and 18 backward, beside about 12 for all
+ * the rest. From the second-level cache on it is the multiply-adds that bound it. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/avx512/vector.h"
+
+enum { RING = 4, TAPS = 9, COLUMNS = 4 };
+
+/* Rows of a plane as floats; rows outside it are zero. */
+struct ring {
+    float *rows;        /* [RING][width][16] */
+    const float *zeros; /* [width][16] */
+    int width, height;  /* width: with the columns on either side */
+};
+
+static const float *ring_row(const struct ring *ring, int row)
+{
+    return row < 0 || row >= ring->height
+               ? ring->zeros
+               : ring->rows + (size_t)(row % RING) * (size_t)ring->width * 16;
+}
+
+static float *ring_place(const struct ring *ring, int row)
+{
+    return ring->rows + (size_t)(row % RING) * (size_t)ring->width * 16;
+}
+
+/* Takes a ring out of scratch and clears its outer columns. */
+static struct ring ring_make(float **scratch, const float *zeros, const mbt_layout *l)
+{
+    struct ring ring = {*scratch, zeros, l->w + 2, l->h};
+    for (int row = 0; row < RING; row++) {
+        float *start = ring_place(&ring, row);
+        _mm512_store_ps(start, _mm512_setzero_ps());
+        _mm512_store_ps(start + (size_t)(ring.width - 1) * 16, _mm512_setzero_ps());
+    }
+    *scratch += (size_t)RING * (size_t)ring.width * 16;
+    return ring;
+}
+
+size_t mbt_depthwise_scratch(const mbt_depthwise_desc *desc)
+{
+    const size_t in = (size_t)desc->conv.in.w + 2, out = (size_t)desc->conv.out.w + 2;
+    return (in + RING * (2 * in + out)) * 16; /* zeros; rings of z, of y - mean, of dy */
+}
+
+/* The input of a plane, and how it becomes z. */
+struct feed {
+    const void *y;
+    struct sources moved;
+    __m512 a, b, mean, low, high;
+    int width;
+};
+
+static struct feed feed_of(const mbt_depthwise_desc *desc, mbt_map y, int image, int k,
+                           const float *a, const float *b, const float *mean)
+{
+    const mbt_shuffle_block *move = &desc->apply.forward->blocks[k];
+    const bool relu6 = desc->apply.act == MBT_ACT_RELU6;
+    struct feed f = {
+        .moved = sources_of(&desc->apply.source, y, image, move),
+        .a = gather_channels(move, a),
+        .b = gather_channels(move, b),
+        .low = _mm512_set1_ps(relu6 ? 0.0f : -INFINITY),
+        .high = _mm512_set1_ps(relu6 ? 6.0f : INFINITY),
+        .width = desc->conv.in.w,
+    };
+    f.y = f.moved.from[0];
+    if (mean != NULL) {
+        f.mean = gather_channels(move, mean);
+    }
+    return f;
+}
+
+/* Row `row` of z, and of y - mean when `d` is there. */
+INLINE void feed_row(const struct feed *f, int row, float *z, float *d, int moves, int bf16)
+{
+    const size_t from = (size_t)row * (size_t)f->width * 16;
+    for (size_t at = 0; at < (size_t)f->width * 16; at += 16) {
+        const __m512 y = moves ? gather(&f->moved, from + at, bf16) : fetch(f->y, from + at, bf16);
+        if (d != NULL) {
+            _mm512_store_ps(d + 16 + at, _mm512_sub_ps(y, f->mean));
+        }
+        const __m512 v = _mm512_fmadd_ps(f->a, y, f->b);
+        /* This order passes NaN on. */
+        _mm512_store_ps(z + 16 + at, _mm512_min_ps(f->high, _mm512_max_ps(f->low, v)));
+    }
+}
+
+/* `columns` outputs from column x on: taps [3][3] on three rows. */
+INLINE void taps_on_rows(const float *const rows[3], const __m512 *taps, int x, int stride,
+                         int columns, __m512 *sum)
+{
+    for (int j = 0; j < columns; j++) {
+        sum[j] = _mm512_setzero_ps();
+    }
+    for (int ky = 0; ky < 3; ky++) {
+        const float *row = rows[ky] + (size_t)(x * stride) * 16;
+        for (int kx = 0; kx < 3; kx++) {
+            for (int j = 0; j < columns; j++) {
+                sum[j] =
+                    _mm512_fmadd_ps(taps[ky * 3 + kx],
+                                    _mm512_load_ps(row + (size_t)(j * stride + kx) * 16), sum[j]);
+            }
+        }
+    }
+}
+
+static __m512 add_four(const __m512 *v)
+{
+    return _mm512_add_ps(_mm512_add_ps(v[0], v[1]), _mm512_add_ps(v[2], v[3]));
+}
+
+/* ---- forward ---- */
+
+struct output {
+    void *block;
+    int width;
+    __m512 about;
+    struct sums *sums;
+};
+
+INLINE void put_columns(const struct output *o, size_t at, const __m512 *v, int columns, __m512 *s,
+                        __m512 *q, int bf16, int stream)
+{
+    for (int j = 0; j < columns; j++) {
+        const __m512 d =
+            _mm512_sub_ps(keep(o->block, at + (size_t)j * 16, v[j], bf16, stream), o->about);
+        s[j] = _mm512_add_ps(s[j], d);
+        q[j] = _mm512_fmadd_ps(d, d, q[j]);
+    }
+}
+
+INLINE void forward_row(const float *const rows[3], const __m512 *taps, int row,
+                        const struct output *o, int stride, int bf16, int stream)
+{
+    const size_t start = (size_t)row * (size_t)o->width * 16;
+    __m512 s[COLUMNS], q[COLUMNS], v[COLUMNS];
+    for (int j = 0; j < COLUMNS; j++) {
+        s[j] = q[j] = _mm512_setzero_ps();
+    }
+    int x = 0;
+    for (; x + COLUMNS <= o->width; x += COLUMNS) {
+        taps_on_rows(rows, taps, x, stride, COLUMNS, v);
+        put_columns(o, start + (size_t)x * 16, v, COLUMNS, s, q, bf16, stream);
+    }
+    for (; x < o->width; x++) {
+        taps_on_rows(rows, taps, x, stride, 1, v);
+        put_columns(o, start + (size_t)x * 16, v, 1, s, q, bf16, stream);
+    }
+    sums_add(o->sums, add_four(s), add_four(q), o->width);
+}
+
+INLINE void forward_plane(const struct feed *feed, const struct ring *z, const __m512 *taps,
+                          struct output *out, int out_rows, bool first, int stride, int moves,
+                          int bf16, int stream)
+{
+    for (int row = 0, ready = 0; row < out_rows; row++) {
+        const int last = row * stride + 1 < z->height ? row * stride + 1 : z->height - 1;
+        for (; ready <= last; ready++) {
+            feed_row(feed, ready, ring_place(z, ready), NULL, moves, bf16);
+        }
+        const float *rows[3];
+        for (int ky = 0; ky < 3; ky++) {
+            rows[ky] = ring_row(z, row * stride + ky - 1);
+        }
+        if (first && row == 0) { /* sums are taken about the channel's first value */
+            taps_on_rows(rows, taps, 0, stride, 1, &out->about);
+        }
+        forward_row(rows, taps, row, out, stride, bf16, stream);
+    }
+}
+
+static void load_taps(const float *weights, int k, __m512 *taps)
+{
+    for (int t = 0; t < TAPS; t++) {
+        taps[t] = _mm512_loadu_ps(weights + ((size_t)k * TAPS + (size_t)t) * 16);
+    }
+}
+
+void mbt_depthwise_forward_avx512(const mbt_depthwise_desc *desc, int n,
+                                  const mbt_depthwise_forward_args *args)
+{
+    const mbt_layout *in = &desc->conv.in, *out = &desc->conv.out;
+    const int bf16 = args->y.storage == MBT_STORAGE_BF16, stride = desc->conv.stride;
+    float *scratch = args->scratch;
+    const float *zeros = memset(scratch, 0, ((size_t)in->w + 2) * 16 * sizeof *scratch);
+    scratch += ((size_t)in->w + 2) * 16;
+    const struct ring z = ring_make(&scratch, zeros, in);
+    for (int k = 0; k < block_count(out); k++) {
+        __m512 taps[TAPS];
+        struct sums sums = sums_zero();
+        struct output o = {.width = out->w, .sums = &sums};
+        load_taps(args->weights, k, taps);
+        for (int i = 0; i < n; i++) {
+            const struct feed feed = feed_of(desc, args->y, i, k, args->a, args->b, NULL);
+            o.block = block_at(out, args->out, i, k);
+            if (!desc->apply.forward->straight) {
+                forward_plane(&feed, &z, taps, &o, out->h, i == 0, stride, 1, bf16, args->stream);
+            } else if (stride == 1 && bf16) {
+                forward_plane(&feed, &z, taps, &o, out->h, i == 0, 1, 0, 1, args->stream);
+            } else if (stride == 1) {
+                forward_plane(&feed, &z, taps, &o, out->h, i == 0, 1, 0, 0, args->stream);
+            } else {
+                forward_plane(&feed, &z, taps, &o, out->h, i == 0, 2, 0, bf16, args->stream);
+            }
+        }
+        sums_moments(&sums, o.about, (double)n * out->h * out->w, args->mean + (size_t)k * 16,
+                     args->m2 + (size_t)k * 16);
+    }
+    if (args->stream) {
+        _mm_sfence();
+    }
+}
+
+/* ---- backward ---- */
+
+/* Row `row` of dy. */
+struct slope {
+    const void *u, *y;
+    __m512 mean, c1, c2, c3;
+    int width;
+};
+
+INLINE void slope_row(const struct slope *s, int row, float *dy, int bf16)
+{
+    const size_t from = (size_t)row * (size_t)s->width * 16;
+    for (size_t at = 0; at < (size_t)s->width * 16; at += 16) {
+        const __m512 d = _mm512_sub_ps(fetch(s->y, from + at, bf16), s->mean);
+        _mm512_store_ps(dy + 16 + at, _mm512_fmadd_ps(s->c1, fetch(s->u, from + at, bf16),
+                                                      _mm512_fmadd_ps(s->c2, d, s->c3)));
+    }
+}
+
+INLINE void weights_columns(const float *dy, const float *const z[3], int x, int stride,
+                            int columns, __m512 *sum)
+{
+    __m512 g[COLUMNS];
+    for (int j = 0; j < columns; j++) {
+        g[j] = _mm512_load_ps(dy + (size_t)(x + j + 1) * 16);
+    }
+    for (int ky = 0; ky < 3; ky++) {
+        const float *row = z[ky] + (size_t)(x * stride) * 16;
+        for (int j = 0; j < columns; j++) {
+            for (int kx = 0; kx < 3; kx++) {
+                sum[ky * 3 + kx] = _mm512_fmadd_ps(
+                    g[j], _mm512_load_ps(row + (size_t)(j * stride + kx) * 16), sum[ky * 3 + kx]);
+            }
+        }
+    }
+}
+
+/* What a row of dy gives to the gradient of the taps. */
+INLINE void weights_row(const float *dy, const float *const z[3], int width, int stride,
+                        __m512 *total)
+{
+    __m512 sum[TAPS];
+    for (int t = 0; t < TAPS; t++) {
+        sum[t] = total[t];
+    }
+    int x = 0;
+    for (; x + COLUMNS <= width; x += COLUMNS) {
+        weights_columns(dy, z, x, stride, COLUMNS, sum);
+    }
+    for (; x < width; x++) {
+        weights_columns(dy, z, x, stride, 1, sum);
+    }
+    for (int t = 0; t < TAPS; t++) {
+        total[t] = sum[t];
+    }
+}
+
+/* Where u goes. */
+struct target {
+    void *block;
+    __m512 low, high;
+    __m512 s[COLUMNS], q[COLUMNS];
+};
+
+/* Column x of a row: the mask, and the sums. `at`: of the element in the plane. */
+INLINE void put_u(struct target *t, int chain, const float *z, const float *d, int x, size_t at,
+                  __m512 v, int bf16, int stream)
+{
+    const __m512 value = _mm512_load_ps(z + (size_t)(x + 1) * 16);
+    const __mmask16 above = _mm512_cmp_ps_mask(value, t->low, _CMP_GT_OQ);
+    v = _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, value, t->high, _CMP_LT_OQ), v);
+    v = keep(t->block, at + (size_t)x * 16, v, bf16, stream);
+    t->s[chain] = _mm512_add_ps(t->s[chain], v);
+    t->q[chain] = _mm512_fmadd_ps(v, _mm512_load_ps(d + (size_t)(x + 1) * 16), t->q[chain]);
+}
+
+/* One row of u at stride 1; `flipped` are the taps turned round. */
+INLINE void data_row(const float *const dy[3], const __m512 *flipped, const float *z,
+                     const float *d, int row, int width, struct target *t, int bf16, int stream)
+{
+    const size_t start = (size_t)row * (size_t)width * 16;
+    __m512 v[COLUMNS];
+    int x = 0;
+    for (; x + COLUMNS <= width; x += COLUMNS) {
+        taps_on_rows(dy, flipped, x, 1, COLUMNS, v);
+        for (int j = 0; j < COLUMNS; j++) {
+            put_u(t, j, z, d, x + j, start, v[j], bf16, stream);
+        }
+    }
+    for (; x < width; x++) {
+        taps_on_rows(dy, flipped, x, 1, 1, v);
+        put_u(t, 0, z, d, x, start, v[0], bf16, stream);
+    }
+}
+
+/* Two rows of u at stride 2, 2*i and 2*i+1, from rows i (`here`) and i+1 of dy: a pixel is reached
+ * by the taps whose distance to it is even. */
+INLINE void data_row_pair(const float *here, const float *below, const __m512 *w,
+                          const float *const z[2], const float *const d[2], int row, int width,
+                          struct target *t, int bf16, int stream)
+{
+    const size_t start = (size_t)row * (size_t)width * 16, next = start + (size_t)width * 16;
+    for (int m = 0; 2 * m < width; m++) {
+        const __m512 h0 = _mm512_load_ps(here + (size_t)(m + 1) * 16);
+        const __m512 h1 = _mm512_load_ps(here + (size_t)(m + 2) * 16);
+        const __m512 b0 = _mm512_load_ps(below + (size_t)(m + 1) * 16);
+        const __m512 b1 = _mm512_load_ps(below + (size_t)(m + 2) * 16);
+        put_u(t, 0, z[0], d[0], 2 * m, start, _mm512_mul_ps(w[4], h0), bf16, stream);
+        put_u(t, 1, z[0], d[0], 2 * m + 1, start,
+              _mm512_fmadd_ps(w[3], h1, _mm512_mul_ps(w[5], h0)), bf16, stream);
+        put_u(t, 2, z[1], d[1], 2 * m, next, _mm512_fmadd_ps(w[1], b0, _mm512_mul_ps(w[7], h0)),
+              bf16, stream);
+        put_u(t, 3, z[1], d[1], 2 * m + 1, next,
+              _mm512_add_ps(_mm512_fmadd_ps(w[0], b1, _mm512_mul_ps(w[2], b0)),
+                            _mm512_fmadd_ps(w[6], h1, _mm512_mul_ps(w[8], h0))),
+              bf16, stream);
+    }
+}
+
+struct rings {
+    struct ring z, d, dy;
+};
+
+static void target_begin(struct target *t)
+{
+    for (int j = 0; j < COLUMNS; j++) {
+        t->s[j] = t->q[j] = _mm512_setzero_ps();
+    }
+}
+
+INLINE void backward_plane(const struct feed *feed, const struct slope *slope,
+                           const struct rings *r, const __m512 *taps, __m512 *d_taps, void *block,
+                           struct sums *sums, int stride, int moves, int bf16, int stream)
+{
+    const int in_rows = r->z.height, out_rows = r->dy.height;
+    struct target t = {.block = block, .low = feed->low, .high = feed->high};
+    __m512 flipped[TAPS];
+    for (int k = 0; k < TAPS; k++) {
+        flipped[k] = taps[TAPS - 1 - k];
+    }
+    for (int row = 0, ready = 0, dy_ready = 0; row < out_rows; row++) {
+        for (; ready <= row * stride + 1 && ready < in_rows; ready++) {
+            feed_row(feed, ready, ring_place(&r->z, ready), ring_place(&r->d, ready), moves, bf16);
+        }
+        for (; dy_ready <= row + 1 && dy_ready < out_rows; dy_ready++) {
+            slope_row(slope, dy_ready, ring_place(&r->dy, dy_ready), bf16);
+        }
+        const float *z[3], *dy[3];
+        for (int k = 0; k < 3; k++) {
+            z[k] = ring_row(&r->z, row * stride + k - 1);
+            dy[k] = ring_row(&r->dy, row + k - 1);
+        }
+        weights_row(dy[1], z, slope->width, stride, d_taps);
+        target_begin(&t);
+        if (stride == 1) {
+            data_row(dy, flipped, z[1], ring_row(&r->d, row), row, feed->width, &t, bf16, stream);
+        } else {
+            const float *const d[2] = {ring_row(&r->d, 2 * row), ring_row(&r->d, 2 * row + 1)};
+            data_row_pair(dy[1], dy[2], taps, z + 1, d, 2 * row, feed->width, &t, bf16, stream);
+        }
+        sums_add(sums, add_four(t.s), add_four(t.q), feed->width * stride);
+    }
+}
+
+/* Sums of a destination block, to the channels of the source they belong to. */
+static void put_sums(struct sums *sums, const mbt_shuffle_block *move, double *sum_u,
+                     double *sum_uy)
+{
+    double u[16], uy[16];
+    sums_flush(sums);
+    wide_store(&sums->first, u);
+    wide_store(&sums->second, uy);
+    for (int m = 0; m < move->n_from; m++) {
+        for (int c = 0; c < 16; c++) {
+            if ((move->mask[m] >> c & 1u) != 0) {
+                const int to = move->from[m] * 16 + move->lane[m][c];
+                sum_u[to] = u[c];
+                sum_uy[to] = uy[c];
+            }
+        }
+    }
+}
+
+static struct slope slope_of(const mbt_layout *out, const mbt_depthwise_backward_args *args,
+                             int image, int k)
+{
+    const size_t c = (size_t)k * 16;
+    return (struct slope){
+        .u = block_at(out, args->u_out, image, k),
+        .y = block_at(out, args->y_out, image, k),
+        .mean = _mm512_loadu_ps(args->mean_out + c),
+        .c1 = _mm512_loadu_ps(args->c1 + c),
+        .c2 = _mm512_loadu_ps(args->c2 + c),
+        .c3 = _mm512_loadu_ps(args->c3 + c),
+        .width = out->w,
+    };
+}
+
+static void backward_block(const mbt_depthwise_desc *desc, int n,
+                           const mbt_depthwise_backward_args *args, const struct rings *rings,
+                           int k)
+{
+    const mbt_layout *in = &desc->conv.in, *out = &desc->conv.out;
+    const int bf16 = args->y.storage == MBT_STORAGE_BF16, stride = desc->conv.stride;
+    __m512 taps[TAPS], total[TAPS];
+    struct sums sums = sums_zero();
+    load_taps(args->weights, k, taps);
+    for (int t = 0; t < TAPS; t++) {
+        total[t] = _mm512_setzero_ps();
+    }
+    for (int i = 0; i < n; i++) {
+        const struct feed feed = feed_of(desc, args->y, i, k, args->a, args->b, args->mean);
+        const struct slope slope = slope_of(out, args, i, k);
+        void *u = block_at(in, args->u, i, k);
+        __m512 d_taps[TAPS]; /* of one image: shorter chains of additions lose fewer bits */
+        for (int t = 0; t < TAPS; t++) {
+            d_taps[t] = _mm512_setzero_ps();
+        }
+        if (!desc->apply.forward->straight) {
+            backward_plane(&feed, &slope, rings, taps, d_taps, u, &sums, stride, 1, bf16,
+                           args->stream);
+        } else if (stride == 1 && bf16) {
+            backward_plane(&feed, &slope, rings, taps, d_taps, u, &sums, 1, 0, 1, args->stream);
+        } else if (stride == 1) {
+            backward_plane(&feed, &slope, rings, taps, d_taps, u, &sums, 1, 0, 0, args->stream);
+        } else {
+            backward_plane(&feed, &slope, rings, taps, d_taps, u, &sums, 2, 0, bf16, args->stream);
+        }
+        for (int t = 0; t < TAPS; t++) {
+            total[t] = _mm512_add_ps(total[t], d_taps[t]);
+        }
+    }
+    for (int t = 0; t < TAPS; t++) {
+        _mm512_storeu_ps(args->d_weights + ((size_t)k * TAPS + (size_t)t) * 16, total[t]);
+    }
+    put_sums(&sums, &desc->apply.forward->blocks[k], args->sum_u, args->sum_uy);
+}
+
+void mbt_depthwise_backward_avx512(const mbt_depthwise_desc *desc, int n,
+                                   const mbt_depthwise_backward_args *args)
+{
+    const mbt_layout *in = &desc->conv.in;
+    const size_t source = (size_t)mbt_layout_stored(&desc->apply.source);
+    float *scratch = args->scratch;
+    const float *zeros = memset(scratch, 0, ((size_t)in->w + 2) * 16 * sizeof *scratch);
+    scratch += ((size_t)in->w + 2) * 16;
+    struct rings rings;
+    rings.z = ring_make(&scratch, zeros, in);
+    rings.d = ring_make(&scratch, zeros, in);
+    rings.dy = ring_make(&scratch, zeros, &desc->conv.out);
+    memset(args->sum_u, 0, source * sizeof *args->sum_u); /* padded channels have no lane */
+    memset(args->sum_uy, 0, source * sizeof *args->sum_uy);
+    for (int k = 0; k < block_count(in); k++) {
+        backward_block(desc, n, args, &rings, k);
+    }
+    if (args->stream) {
+        _mm_sfence();
+    }
+}
