@@ -8,6 +8,9 @@ INLINE void apply_block(const void *y, const struct sources *moved, const float 
 {
     const __m512 zero = _mm512_setzero_ps(), six = _mm512_set1_ps(6);
     for (size_t at = 0; at < floats; at += 16) {
+        if (moved == NULL) {
+            ask_ahead(y, at, bf16);
+        }
         __m512 v = moved != NULL ? gather(moved, at, bf16) : fetch(y, at, bf16);
         v = _mm512_fmadd_ps(a, v, b);
         if (r != NULL) {

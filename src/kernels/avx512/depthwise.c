@@ -234,6 +234,8 @@ INLINE void slope_row(const struct slope *s, int row, float *dy, int bf16)
 {
     const size_t from = (size_t)row * (size_t)s->width * 16;
     for (size_t at = 0; at < (size_t)s->width * 16; at += 16) {
+        ask_ahead(s->u, from + at, bf16);
+        ask_ahead(s->y, from + at, bf16);
         const __m512 d = _mm512_sub_ps(fetch(s->y, from + at, bf16), s->mean);
         _mm512_store_ps(dy + 16 + at, _mm512_fmadd_ps(s->c1, fetch(s->u, from + at, bf16),
                                                       _mm512_fmadd_ps(s->c2, d, s->c3)));

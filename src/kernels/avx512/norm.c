@@ -10,6 +10,10 @@ INLINE void norm_block(const void *u, const struct sources *moved, const void *y
                        size_t floats, const struct coefficients *c, int u_bf16, int y_bf16)
 {
     for (size_t at = 0; at < floats; at += 16) {
+        ask_ahead(y, at, y_bf16);
+        if (moved == NULL) {
+            ask_ahead(u, at, u_bf16);
+        }
         const __m512 d = _mm512_sub_ps(fetch(y, at, y_bf16), c->mean);
         const __m512 v = moved != NULL ? gather(moved, at, u_bf16) : fetch(u, at, u_bf16);
         _mm512_store_ps(dy + at, _mm512_fmadd_ps(c->c1, v, _mm512_fmadd_ps(c->c2, d, c->c3)));
