@@ -47,13 +47,15 @@ typedef enum mbt_activation { MBT_ACT_NONE, MBT_ACT_RELU6 } mbt_activation;
 
 /* ---- convolutions ---- */
 
-/* A convolution between two maps, without bias. in.sections == out.sections == S: S independent
+/* A convolution between two maps. in.sections == out.sections == S: S independent
  * convolutions of (C/S) to (C/S) channels; or depthwise, channel by channel. With `image` the input
  * is plain [N][C][H][W] of few channels (the network's input; no backward data). */
 typedef struct mbt_conv_desc {
     mbt_layout in, out;
     int kernel, stride, pad; /* square */
     bool depthwise, image;
+    bool bias;          /* forward: out = act(conv(in) + bias) */
+    mbt_activation act; /* forward */
 } mbt_conv_desc;
 
 /* One call on a tile. Forward writes out; backward data reads out (its gradient) and writes in;
@@ -62,6 +64,7 @@ typedef struct mbt_conv_args {
     mbt_map in; /* with `image`: data alone */
     mbt_map out;
     float *weights; /* in the slice's stored form, or as `prepare` laid them out */
+    float *bias;    /* with desc.bias: one a stored channel of out, read */
     void *scratch;  /* scratch_bytes of the kernel's instance */
 } mbt_conv_args;
 

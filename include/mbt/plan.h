@@ -27,9 +27,10 @@ typedef struct mbt_plan_options {
     int tile;            /* images a tile; 0: chosen per segment */
     mbt_isa isa;         /* kernels up to this level */
     mbt_storage storage; /* of convolution outputs before batch norm, and of their gradients */
-    bool training;       /* with memory for the backward pass */
-    double bn_eps;       /* added to variances */
-    bool pass_by_pass;   /* no segment as one kernel, even where the table has one */
+    bool training;     /* with memory for the backward pass; without: batch norm is folded into the
+                          weights, and maps share memory over time */
+    double bn_eps;     /* added to variances */
+    bool pass_by_pass; /* no segment as one kernel, even where the table has one */
     bool input_gradient; /* the gradient of the network's input is wanted (tests) */
 } mbt_plan_options;
 
@@ -125,6 +126,7 @@ typedef struct mbt_plan {
 
     mbt_arena *arena;
     float *weights;                   /* flat blocks of params.n_floats */
+    float *folded;                    /* not for training: weights with batch norm in them */
     float *gradient;                  /* of one group */
     float *z, *dz, *dy;               /* scratch tiles; dy holds y too, before it is kept */
     float *ones, *zeros;              /* a, b and mean of an apply without batch norm */

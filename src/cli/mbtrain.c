@@ -305,9 +305,10 @@ static mbt_status evaluate(struct session *s, mbt_error *err)
         status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, false, &setup, err);
     }
     if (status == MBT_OK) {
-        status = mbt_comm_agree(
-            s->comm,
-            mbt_checkpoint_load_weights(&setup.plan->params, setup.plan->weights, path, err), err);
+        status = mbt_comm_agree(s->comm,
+                                mbt_checkpoint_load_weights(&setup.evaluator->params,
+                                                            setup.evaluator->weights, path, err),
+                                err);
     }
     if (status == MBT_OK) {
         if (is_root(s)) {

@@ -94,7 +94,13 @@ void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *s, const mbt_conv_pa
 {
     const bool whole = tile->count == s->tile;
     float *laid_out = whole ? pass->prepared : pass->prepared_single;
-    const mbt_conv_args args = {in, out, laid_out != NULL ? laid_out : weights, plan->scratch};
+    const mbt_conv_args args = {
+        .in = in,
+        .out = out,
+        .weights = laid_out != NULL ? laid_out : weights,
+        .bias = s->conv.bias ? plan->norms[s->norm].b : NULL,
+        .scratch = plan->scratch,
+    };
     pass->kernel->run.conv->run(whole ? pass->tile : pass->single, &args);
 }
 
@@ -104,7 +110,7 @@ static void prepare_pass(const mbt_plan *plan, const mbt_segment *s, const mbt_c
         return;
     }
     const mbt_conv_ops *ops = pass->kernel->run.conv;
-    const float *stored = plan->weights + plan->params.slices[s->weight].offset;
+    const float *stored = mbt_segment_weights(plan, s);
     if (pass->prepared != NULL) {
         ops->prepare(pass->tile, stored, pass->prepared, plan->scratch);
     }
@@ -113,8 +119,42 @@ static void prepare_pass(const mbt_plan *plan, const mbt_segment *s, const mbt_c
     }
 }
 
+float *mbt_segment_weights(const mbt_plan *plan, const mbt_segment *s)
+{
+    return (plan->folded != NULL ? plan->folded : plan->weights) +
+           plan->params.slices[s->weight].offset;
+}
+
+/* Scales every output channel by a; all stored forms have it innermost, in blocks. */
+static void fold(mbt_plan *plan, const mbt_segment *s)
+{
+    const mbt_slice *slice = &plan->params.slices[s->weight];
+    const mbt_layout *out = &s->conv.out;
+    const size_t lanes = (size_t)out->block;
+    const size_t inputs = s->conv.depthwise ? 1
+                          : s->conv.image   ? (size_t)s->conv.in.c
+                                            : (size_t)mbt_layout_section(&s->conv.in);
+    const size_t run = inputs * (size_t)s->conv.kernel * (size_t)s->conv.kernel * lanes;
+    const size_t count = run * (size_t)mbt_layout_stored(out) / lanes;
+    const float *from = plan->weights + slice->offset;
+    float *to = plan->folded + slice->offset;
+    for (size_t i = 0; i < count; i++) {
+        const float scale = s->norm >= 0 ? plan->norms[s->norm].a[i / run * lanes + i % lanes] : 1;
+        to[i] = from[i] * scale;
+    }
+}
+
 void mbt_exec_prepare(mbt_plan *plan)
 {
+    for (int i = 0; i < plan->n_segments && plan->folded != NULL; i++) {
+        const mbt_segment *s = &plan->segments[i];
+        if (s->norm >= 0) {
+            mbt_norm_from_running(plan, s);
+        }
+        if (s->weight >= 0) {
+            fold(plan, s);
+        }
+    }
     for (int i = 0; i < plan->n_segments; i++) {
         const mbt_segment *s = &plan->segments[i];
         prepare_pass(plan, s, &s->forward);

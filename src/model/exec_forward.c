@@ -70,8 +70,7 @@ static void forward_conv(mbt_plan *plan, const mbt_segment *s, const mbt_tile *t
     const bool stream = mbt_tile_streams(plan, &to->layout, to->storage);
     const bool moves = s->k_stats != NULL && (stream || to->storage != MBT_STORAGE_FP32);
     const mbt_map y = moves ? mbt_tile_scratch(&s->conv.out, plan->dy, tile) : out;
-    mbt_tile_conv(plan, s, &s->forward, tile, z, y,
-                  plan->weights + plan->params.slices[s->weight].offset);
+    mbt_tile_conv(plan, s, &s->forward, tile, z, y, mbt_segment_weights(plan, s));
     mbt_tile_mark(plan, s, MBT_OP_CONV_FORWARD);
     if (s->k_stats != NULL) {
         const mbt_stats_args args = {
@@ -136,17 +135,22 @@ void mbt_exec_forward(mbt_plan *plan, int n, const mbt_exec_dropout *dropout)
     }
 }
 
+void mbt_norm_from_running(mbt_plan *plan, const mbt_segment *s)
+{
+    mbt_norm *norm = &plan->norms[s->norm];
+    const float *mean = plan->weights + plan->params.slices[norm->mean_slice].offset;
+    const float *var = plan->weights + plan->params.slices[norm->var_slice].offset;
+    for (size_t c = 0; c < (size_t)mbt_layout_stored(&s->conv.out); c++) {
+        set_affine(plan, norm, c, mean[c], var[c]);
+    }
+}
+
 void mbt_exec_evaluate(mbt_plan *plan, int n)
 {
     for (int i = 0; i < plan->n_segments; i++) {
         const mbt_segment *s = &plan->segments[i];
-        if (s->norm >= 0) {
-            mbt_norm *norm = &plan->norms[s->norm];
-            const float *mean = plan->weights + plan->params.slices[norm->mean_slice].offset;
-            const float *var = plan->weights + plan->params.slices[norm->var_slice].offset;
-            for (size_t c = 0; c < (size_t)mbt_layout_stored(&s->conv.out); c++) {
-                set_affine(plan, norm, c, mean[c], var[c]);
-            }
+        if (s->norm >= 0 && plan->folded == NULL) {
+            mbt_norm_from_running(plan, s);
         }
         forward_segment(plan, s, n, NULL);
     }

@@ -27,6 +27,12 @@ mbt_map mbt_tile_source(mbt_plan *plan, const mbt_segment *segment, const mbt_ti
  * the cache to the tile. */
 bool mbt_tile_streams(const mbt_plan *plan, const mbt_layout *layout, mbt_storage storage);
 
+/* The convolution's weights as forward wants them: with batch norm folded in when the plan does. */
+float *mbt_segment_weights(const mbt_plan *plan, const mbt_segment *segment);
+
+/* a and b of the segment's norm, from the running statistics. */
+void mbt_norm_from_running(mbt_plan *plan, const mbt_segment *segment);
+
 /* Runs a convolution pass on the tile. */
 void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *segment, const mbt_conv_pass *pass,
                    const mbt_tile *tile, mbt_map in, mbt_map out, float *weights);

@@ -64,6 +64,9 @@ mbt_status mbt_plan_create(const mbt_graph *graph, const mbt_plan_options *optio
     }
     plan->options = *options;
     mbt_status status = mbt_plan_make_segments(plan, graph, err);
+    if (status == MBT_OK && !options->training) {
+        mbt_plan_fold(plan);
+    }
     if (status == MBT_OK) {
         status = mbt_plan_choose_kernels(plan, err);
     }

@@ -8,6 +8,9 @@
 /* Fills segments, values, norms and params. plan->options must be set. */
 mbt_status mbt_plan_make_segments(mbt_plan *plan, const mbt_graph *graph, mbt_error *err);
 
+/* For a plan that does not train: batch norms become part of the convolutions before them. */
+void mbt_plan_fold(mbt_plan *plan);
+
 /* Chooses kernels and tiles and makes the convolutions' instances. */
 mbt_status mbt_plan_choose_kernels(mbt_plan *plan, mbt_error *err);
 void mbt_plan_release_kernels(mbt_plan *plan);

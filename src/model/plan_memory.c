@@ -98,6 +98,30 @@ static void find_spans(const mbt_plan *plan, struct span *spans)
     }
 }
 
+/* The same for the maps themselves when nothing is kept for a backward pass: time counts down
+ * from the first segment. */
+static void find_map_spans(const mbt_plan *plan, struct span *spans)
+{
+    const int end = plan->n_segments - 1;
+    for (int v = 0; v < plan->n_values; v++) {
+        spans[v] = (struct span){v, -1, plan->n_segments,
+                                 mbt_arena_round(value_bytes(plan, &plan->values[v])), 0};
+    }
+    for (int i = 0; i < plan->n_segments; i++) {
+        const mbt_segment *s = &plan->segments[i];
+        const int touched[] = {s->from, s->residual, s->stored, s->to};
+        for (size_t k = 0; k < sizeof touched / sizeof touched[0]; k++) {
+            if (touched[k] >= 0) {
+                stretch(&spans[touched[k]], end - i);
+            }
+        }
+    }
+    /* The input stays as the caller filled it; the output is read after the pass. */
+    stretch(&spans[plan->input], end);
+    stretch(&spans[plan->input], 0);
+    stretch(&spans[plan->output], 0);
+}
+
 static bool overlap_in_time(const struct span *a, const struct span *b)
 {
     return a->from >= b->to && b->from >= a->to;
@@ -204,16 +228,22 @@ static void lay_scratch(mbt_plan *plan, struct cursor *c)
 
 static void lay_all(mbt_plan *plan, struct cursor *c, const struct span *spans, size_t region)
 {
+    const bool training = plan->options.training;
     size_t at = c->total;
     plan->weights = take(c, plan->params.n_floats * sizeof(float));
-    if (plan->options.training) {
+    if (training) {
         plan->gradient = take(c, plan->params.n_floats * sizeof(float));
+    } else {
+        plan->folded = take(c, plan->params.n_floats * sizeof(float));
     }
     plan->params_bytes = c->total - at;
 
     at = c->total;
+    unsigned char *shared_maps = training ? NULL : take(c, region);
     for (int v = 0; v < plan->n_values; v++) {
-        plan->values[v].data = take(c, value_bytes(plan, &plan->values[v]));
+        plan->values[v].data = training              ? take(c, value_bytes(plan, &plan->values[v]))
+                               : shared_maps != NULL ? shared_maps + spans[v].offset
+                                                     : NULL;
     }
     plan->stored_bytes = c->total - at;
 
@@ -251,7 +281,11 @@ mbt_status mbt_plan_lay_memory(mbt_plan *plan, mbt_error *err)
     if (spans == NULL) {
         return mbt_fail(err, MBT_FAILURE, "plan: out of memory");
     }
-    find_spans(plan, spans);
+    if (plan->options.training) {
+        find_spans(plan, spans);
+    } else {
+        find_map_spans(plan, spans);
+    }
     const size_t region = place_spans(spans, plan->n_values, plan->n_segments);
     struct cursor counting = {NULL, 0};
     lay_all(plan, &counting, spans, region);

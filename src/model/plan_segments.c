@@ -460,6 +460,33 @@ static mbt_status build_all(struct build *b, mbt_error *err)
     return status;
 }
 
+/* Without training, batch norm is scale and bias of the convolution before it, and the activation
+ * behind it comes at once unless a residual is added first. What reads the output then has little
+ * or nothing left to do. */
+void mbt_plan_fold(mbt_plan *plan)
+{
+    for (int i = 0; i < plan->n_segments; i++) {
+        mbt_segment *s = &plan->segments[i];
+        if (s->source != MBT_SOURCE_APPLY || s->from_norm < 0) {
+            continue;
+        }
+        mbt_segment *maker = s;
+        while (maker->to != s->from) {
+            maker--;
+        }
+        maker->conv.bias = true;
+        if (s->residual < 0) {
+            maker->conv.act = s->apply.act;
+            s->apply.act = MBT_ACT_NONE;
+        }
+        s->from_norm = -1;
+        if (s->residual < 0 && s->stored < 0 && s->shuffle_forward.straight &&
+            same_layout(&s->apply.source, &s->z)) {
+            s->source = MBT_SOURCE_DIRECT;
+        }
+    }
+}
+
 mbt_status mbt_plan_make_segments(mbt_plan *plan, const mbt_graph *graph, mbt_error *err)
 {
     const size_t n = (size_t)graph->n_nodes + 1;

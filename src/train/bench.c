@@ -65,12 +65,19 @@ static mbt_status time_steps(struct bench *b, mbt_step *step, double *seconds, i
 static void time_evaluation(const struct bench *b, double *seconds, int n_steps)
 {
     mbt_setup *setup = b->setup;
-    mbt_exec_prepare(setup->plan);
+    mbt_plan *plan = setup->evaluator;
+    memcpy(plan->weights, setup->plan->weights, plan->params.n_floats * sizeof(float));
+    mbt_exec_prepare(plan);
+    const mbt_layout *in = &plan->values[plan->input].layout;
+    memcpy(mbt_exec_input(plan), mbt_exec_input(setup->plan),
+           (size_t)plan->options.group * (size_t)in->c * (size_t)in->h * (size_t)in->w *
+               sizeof(float));
     for (int i = 0; i < WARM_UP + n_steps; i++) {
         mbt_comm_barrier(setup->comm);
         const double from = mbt_timer_clock();
-        for (int at = 0; at < b->n_samples; at += setup->group * mbt_comm_size(setup->comm)) {
-            mbt_exec_evaluate(setup->plan, setup->group);
+        const int each = plan->options.group * mbt_comm_size(setup->comm);
+        for (int at = 0; at < b->n_samples; at += each) {
+            mbt_exec_evaluate(plan, plan->options.group);
         }
         mbt_comm_barrier(setup->comm);
         if (i >= WARM_UP) {
@@ -127,7 +134,7 @@ mbt_status mbt_bench_run(mbt_setup *setup, int n_steps, FILE *out, mbt_error *er
         (void)mbt_timer_switch(&step.timer, MBT_PHASE_OTHER);
         qsort(seconds, (size_t)n_steps, sizeof *seconds, ascending);
         if (root) {
-            const int each = setup->group * mbt_comm_size(setup->comm);
+            const int each = setup->evaluator->options.group * mbt_comm_size(setup->comm);
             print_rate(out, "evaluate", (double)((b.n_samples + each - 1) / each * each), seconds,
                        n_steps);
         }

@@ -1,4 +1,6 @@
 /* Held-out accuracy: every sample once, whatever the number of ranks. */
+#include <string.h>
+
 #include "mbt/exec.h"
 #include "mbt/loss.h"
 #include "mbt/trainer.h"
@@ -6,14 +8,17 @@
 mbt_status mbt_evaluate(mbt_setup *setup, int32_t *labels, const mbt_split *split,
                         const uint32_t *ids, int64_t n, mbt_counts *counts, mbt_error *err)
 {
-    mbt_plan *plan = setup->plan;
-    const int g = setup->group;
+    mbt_plan *plan = setup->evaluator;
+    const int g = plan->options.group;
     const mbt_layout *out = &plan->values[plan->output].layout;
     const int64_t n_chunks = (n + g - 1) / g;
     int64_t tail[5] = {0}; /* samples, top1, top5, loss, not finite */
     int first, last;
     mbt_sampler_share((int)n_chunks, mbt_comm_rank(setup->comm), mbt_comm_size(setup->comm), &first,
                       &last);
+    if (setup->plan != NULL) {
+        memcpy(plan->weights, setup->plan->weights, plan->params.n_floats * sizeof(float));
+    }
     mbt_exec_prepare(plan);
     for (int64_t chunk = first; chunk < last; chunk++) {
         const int64_t at = chunk * g;

@@ -6,6 +6,9 @@
 
 #include "mbt/arch.h"
 
+/* Images an evaluation works on at a time: few, so that all maps stay in cache. */
+enum { EVALUATION_GROUP = 8 };
+
 static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool training, mbt_error *err)
 {
     const mbt_arch_request request = {
@@ -33,7 +36,7 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
                         mbt_isa_name(mbt_cpu_isa()));
     }
     mbt_comm_min(s->comm, MBT_COMM_I64, &isa, 1);
-    const mbt_plan_options options = {
+    mbt_plan_options options = {
         .group = s->group,
         .tile = (int)s->config.plan.tile,
         .isa = (mbt_isa)isa,
@@ -41,22 +44,29 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
         .training = training,
         .bn_eps = s->config.train.bn_eps,
     };
-    return mbt_plan_create(&s->graph, &options, &s->plan, err);
+    if (training) {
+        status = mbt_plan_create(&s->graph, &options, &s->plan, err);
+    }
+    options.training = false;
+    options.storage = MBT_STORAGE_FP32;
+    options.group = s->group < EVALUATION_GROUP ? s->group : EVALUATION_GROUP;
+    return status == MBT_OK ? mbt_plan_create(&s->graph, &options, &s->evaluator, err) : status;
 }
 
 /* Two machines may choose differently (another oneDNN): then bits, and the digest, differ. */
 static mbt_status agree_on_plan(const mbt_setup *s, mbt_error *err)
 {
     char first[MBT_PLAN_DIGEST_BYTES];
-    memcpy(first, s->plan->digest, sizeof first);
+    const char *mine = s->plan != NULL ? s->plan->digest : s->evaluator->digest;
+    memcpy(first, mine, sizeof first);
     mbt_comm_broadcast(s->comm, first, sizeof first);
-    return strcmp(first, s->plan->digest) == 0
+    return strcmp(first, mine) == 0
                ? MBT_OK
                : mbt_fail(
                      err, MBT_FAILURE,
                      "plan on %s: digest %s, rank 0 has %s: the ranks run different libraries or "
                      "processors",
-                     mbt_comm_host(s->comm), s->plan->digest, first);
+                     mbt_comm_host(s->comm), mine, first);
 }
 
 static mbt_status make_split(mbt_setup *s, mbt_error *err)
@@ -133,6 +143,7 @@ void mbt_setup_clear(mbt_setup *setup)
     free(setup->train_ids);
     free(setup->valid_ids);
     mbt_plan_destroy(setup->plan);
+    mbt_plan_destroy(setup->evaluator);
     mbt_graph_clear(&setup->graph);
     if (setup->comm != NULL) {
         mbt_dataset_close(setup->comm, &setup->dataset);

@@ -20,6 +20,7 @@ struct trial {
     bool wide;
     mbt_params params;
     double *x, *weights, *dy;
+    double *bias; /* [c_out], for the cases that have one */
 };
 
 static mbt_layout layout_of(const subject *s, int c, int h, int w, int sections)
@@ -102,6 +103,9 @@ static double *run_pass(subject *s, struct trial *t, mbt_op op)
     test_map in = map_take(s, &t->desc.in, t->ref.n, t->wide, t->desc.image);
     test_map out = map_take(s, &t->desc.out, t->ref.n, t->wide, false);
     mbt_conv_args args = {.in = in.view, .out = out.view};
+    if (t->desc.bias) {
+        args.bias = channels_pack(s, &t->desc.out, t->bias);
+    }
     args.scratch = subject_take(s, ops->scratch_bytes(instance));
     const size_t prepared = ops->prepared(instance);
     if (op == MBT_OP_CONV_BACKWARD_WEIGHTS) {
@@ -156,6 +160,32 @@ static void compare_with_reference(subject *s, struct trial *t)
     subject_compare(s, "against the reference", got, want, count, 1e-5);
 }
 
+/* Forward with what batch norm and activation become when they are folded into it. */
+static void with_bias_and_activation(subject *s, struct trial *t)
+{
+    const ref_conv *r = &t->ref;
+    const size_t count = ref_conv_out(r);
+    const size_t pixels = (size_t)t->desc.out.h * (size_t)t->desc.out.w;
+    double *want = subject_doubles(s, count), *sum = subject_doubles(s, count);
+    ref_conv_forward(r, t->x, t->weights, sum);
+    t->bias = subject_values(s, (size_t)r->c_out);
+    for (int kind = 1; kind < 4; kind++) {
+        t->desc.bias = (kind & 1) != 0;
+        t->desc.act = (kind & 2) != 0 ? MBT_ACT_RELU6 : MBT_ACT_NONE;
+        for (size_t i = 0; i < count; i++) {
+            want[i] = sum[i] + (t->desc.bias ? t->bias[i / pixels % (size_t)r->c_out] : 0);
+            want[i] = t->desc.act == MBT_ACT_RELU6 ? fmin(fmax(want[i], 0), 6) : want[i];
+        }
+        subject_compare(s,
+                        kind == 1   ? "with bias"
+                        : kind == 2 ? "with relu6"
+                                    : "with bias and relu6",
+                        run_pass(s, t, MBT_OP_CONV_FORWARD), want, count, 1e-5);
+    }
+    t->desc.bias = false;
+    t->desc.act = MBT_ACT_NONE;
+}
+
 static void adjoint_identity(subject *s, struct trial *t)
 {
     const size_t n_out = ref_conv_out(&t->ref);
@@ -197,6 +227,9 @@ static void one_trial(subject *s, struct trial *t)
     t->weights = subject_values(s, ref_conv_weights(r));
     t->dy = subject_values(s, ref_conv_out(r));
     compare_with_reference(s, t);
+    if (s->row->op == MBT_OP_CONV_FORWARD) {
+        with_bias_and_activation(s, t);
+    }
     adjoint_identity(s, t);
     mbt_params_clear(&t->params);
     subject_end(s);
@@ -240,7 +273,7 @@ static void each_shape(subject *s, int c_in, int c_out, int sections, bool depth
 
 static void cases(subject *s)
 {
-    static const int pairs[][2] = {{16, 16}, {16, 32}, {24, 32}, {32, 24}, {24, 24}};
+    static const int pairs[][2] = {{16, 16}, {16, 32}, {24, 32}, {32, 24}, {24, 24}, {96, 24}};
     static const int widths[] = {16, 24, 32};
     for (int sections = 1; sections <= 2; sections++) {
         for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {

@@ -58,6 +58,8 @@ static mbt_status create(const mbt_conv_desc *desc, mbt_op op, int n_images, voi
         .block = desc->out.block,
         .depthwise = desc->depthwise,
         .image = desc->image,
+        .bias = desc->bias && op == MBT_OP_CONV_FORWARD,
+        .relu6 = desc->act == MBT_ACT_RELU6 && op == MBT_OP_CONV_FORWARD,
     };
     self->weights_section = (size_t)what.c_out * (size_t)(desc->depthwise ? 1 : what.c_in) *
                             (size_t)desc->kernel * (size_t)desc->kernel;
@@ -104,6 +106,8 @@ static void run(void *opaque, const mbt_conv_args *args)
     for (int s = 0; s < self->desc.out.sections; s++) {
         mbt_shim_run(self->shim, (float *)args->in.data + (size_t)s * args->in.section,
                      args->weights + (size_t)s * section,
+                     args->bias != NULL ? args->bias + s * mbt_layout_section(&self->desc.out)
+                                        : NULL,
                      (float *)args->out.data + (size_t)s * args->out.section, args->scratch);
     }
 }

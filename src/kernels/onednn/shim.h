@@ -15,6 +15,8 @@ typedef struct mbt_shim_case {
     int kernel, stride, pad, block;
     bool depthwise; /* c_in == c_out groups of one channel */
     bool image;     /* input plain nchw */
+    bool bias;      /* forward alone: c_out floats are added to the output */
+    bool relu6;     /* forward alone: the output is clipped to 0 .. 6 */
 } mbt_shim_case;
 
 typedef struct mbt_shim mbt_shim;
@@ -28,7 +30,9 @@ size_t mbt_shim_scratch(const mbt_shim *shim); /* bytes */
 size_t
 mbt_shim_prepared(const mbt_shim *shim); /* floats of the weights as wanted; 0: stored form */
 void mbt_shim_prepare(mbt_shim *shim, const float *stored, float *prepared, void *scratch);
-void mbt_shim_run(mbt_shim *shim, float *in, float *weights, float *out, void *scratch);
+/* bias: read when the case has one. */
+void mbt_shim_run(mbt_shim *shim, float *in, float *weights, float *bias, float *out,
+                  void *scratch);
 const char *mbt_shim_implementation(const mbt_shim *shim); /* oneDNN's own name of what it chose */
 
 #endif

@@ -12,9 +12,10 @@ struct mbt_shim {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_primitive_t primitive, reorder;
-    dnnl_memory_t in, weights, out, scratchpad;
+    dnnl_memory_t in, weights, out, scratchpad, bias; /* bias: NULL when the case has none */
     dnnl_memory_t stored; /* weights in our form, when they must be laid out anew */
-    dnnl_exec_arg_t args[4];
+    dnnl_exec_arg_t args[5];
+    int n_args;
     size_t scratch_bytes, prepared;
     char implementation[64];
 };
@@ -28,7 +29,7 @@ static mbt_status check(dnnl_status_t status, const char *call, mbt_error *err)
 
 /* The three descriptors of a case. */
 struct memories {
-    dnnl_memory_desc_t in, weights, weights_any, out, none;
+    dnnl_memory_desc_t in, weights, weights_any, out, bias, none;
 };
 
 static mbt_status describe(const mbt_shim_case *w, struct memories *m, mbt_error *err)
@@ -44,7 +45,9 @@ static mbt_status describe(const mbt_shim_case *w, struct memories *m, mbt_error
     const dnnl_dims_t depthwise = {w->c_out, 1, 1, w->kernel, w->kernel};
     const dnnl_dim_t *filter = w->depthwise ? depthwise : dense;
     const int rank = w->depthwise ? 5 : 4;
+    const dnnl_dims_t channels = {w->c_out};
     memset(&m->none, 0, sizeof m->none);
+    m->bias = m->none;
     mbt_status status =
         check(dnnl_memory_desc_init_by_tag(&m->in, 4, in, dnnl_f32, w->image ? dnnl_nchw : map),
               "memory_desc_init_by_tag", err);
@@ -61,6 +64,25 @@ static mbt_status describe(const mbt_shim_case *w, struct memories *m, mbt_error
                                                     dnnl_format_tag_any),
                        "memory_desc_init_by_tag", err);
     }
+    if (status == MBT_OK && w->bias) {
+        status = check(dnnl_memory_desc_init_by_tag(&m->bias, 1, channels, dnnl_f32, dnnl_a),
+                       "memory_desc_init_by_tag", err);
+    }
+    return status;
+}
+
+static mbt_status add_relu6(dnnl_primitive_attr_t attr, mbt_error *err)
+{
+    dnnl_post_ops_t ops = NULL;
+    mbt_status status = check(dnnl_post_ops_create(&ops), "post_ops_create", err);
+    if (status == MBT_OK) {
+        status = check(dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_clip, 0.0f, 6.0f),
+                       "post_ops_append_eltwise", err);
+    }
+    if (status == MBT_OK) {
+        status = check(dnnl_primitive_attr_set_post_ops(attr, ops), "set_post_ops", err);
+    }
+    dnnl_post_ops_destroy(ops);
     return status;
 }
 
@@ -78,6 +100,9 @@ static mbt_status choose(const mbt_shim_case *w, const struct memories *m, dnnl_
     }
     status = check(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user),
                    "set_scratchpad_mode", err);
+    if (status == MBT_OK && w->relu6) {
+        status = add_relu6(attr, err);
+    }
     /* Right padding may be negative for a stride that does not divide: oneDNN infers the size. */
     const dnnl_dims_t right = {(w->h_out - 1) * w->stride + w->kernel - w->h_in - w->pad,
                                (w->w_out - 1) * w->stride + w->kernel - w->w_in - w->pad};
@@ -85,7 +110,7 @@ static mbt_status choose(const mbt_shim_case *w, const struct memories *m, dnnl_
         status = check(dnnl_convolution_forward_desc_init(
                            &desc, dnnl_forward_training, dnnl_convolution_direct, &m->in,
                            w->pass == MBT_SHIM_BACKWARD_DATA ? &m->weights_any : &m->weights,
-                           &m->none, &m->out, stride, pad, right),
+                           w->bias ? &m->bias : &m->none, &m->out, stride, pad, right),
                        "convolution_forward_desc_init", err);
     }
     if (status == MBT_OK) {
@@ -184,6 +209,12 @@ static mbt_status bind(mbt_shim *self, const mbt_shim_case *w, const struct memo
         self->args[i] = (dnnl_exec_arg_t){names[w->pass][i], *memories[i]};
     }
     self->args[3] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, self->scratchpad};
+    self->n_args = 4;
+    if (status == MBT_OK && w->bias) {
+        status = check(dnnl_memory_create(&self->bias, &m->bias, self->engine, DNNL_MEMORY_NONE),
+                       "memory_create", err);
+        self->args[self->n_args++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, self->bias};
+    }
     return status;
 }
 
@@ -237,6 +268,7 @@ void mbt_shim_destroy(mbt_shim *self)
     dnnl_memory_destroy(self->weights);
     dnnl_memory_destroy(self->out);
     dnnl_memory_destroy(self->scratchpad);
+    dnnl_memory_destroy(self->bias);
     dnnl_memory_destroy(self->stored);
     dnnl_stream_destroy(self->stream);
     dnnl_engine_destroy(self->engine);
@@ -278,13 +310,16 @@ void mbt_shim_prepare(mbt_shim *self, const float *stored, float *prepared, void
     must(dnnl_primitive_execute(self->reorder, self->stream, 3, args));
 }
 
-void mbt_shim_run(mbt_shim *self, float *in, float *weights, float *out, void *scratch)
+void mbt_shim_run(mbt_shim *self, float *in, float *weights, float *bias, float *out, void *scratch)
 {
     must(dnnl_memory_set_data_handle(self->in, in));
     must(dnnl_memory_set_data_handle(self->weights, weights));
     must(dnnl_memory_set_data_handle(self->out, out));
     must(dnnl_memory_set_data_handle(self->scratchpad, scratch));
-    must(dnnl_primitive_execute(self->primitive, self->stream, 4, self->args));
+    if (self->bias != NULL) {
+        must(dnnl_memory_set_data_handle(self->bias, bias));
+    }
+    must(dnnl_primitive_execute(self->primitive, self->stream, self->n_args, self->args));
 }
 
 void mbt_kernel_library(char *out, size_t bytes)
