@@ -116,6 +116,7 @@ typedef struct mbt_config {
     struct {
         char kernels[MBT_NAME_BYTES]; /* plan.kernels: "auto", or at most "avx512", "avx2", "x86-64"
                                        */
+        int64_t threads;              /* plan.threads: of a rank */
         int storage;                  /* plan.storage: 0 fp32, 1 bf16 (mbt_storage of tensor.h) */
         int64_t tile;                 /* plan.tile: images a tile, 0 = chosen by the plan */
     } plan;

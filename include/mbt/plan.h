@@ -8,7 +8,9 @@
  *
  * so that what lies between source and op stays in cache. Only raw convolution outputs and values
  * that more than one node reads are stored. The cut depends on layer, group size and kernel set
- * alone. The plan owns all memory of a step: one arena. Depends on graph, kernel, param, arena. */
+ * alone. Threads take tiles in turn, each in a lane of scratch of its own; what tiles add up to is
+ * added in tile order, so threads change no bit. The plan owns all memory of a step: one arena.
+ * Depends on graph, kernel, param, arena. */
 #ifndef MBT_PLAN_H
 #define MBT_PLAN_H
 
@@ -27,6 +29,7 @@ typedef struct mbt_plan_options {
     int tile;            /* images a tile; 0: chosen per segment */
     mbt_isa isa;         /* kernels up to this level */
     mbt_storage storage; /* of convolution outputs before batch norm, and of their gradients */
+    int threads;         /* lanes; 0 is 1 */
     bool training;     /* with memory for the backward pass; without: batch norm is folded into the
                           weights, and maps share memory over time */
     double bn_eps;     /* added to variances */
@@ -64,7 +67,7 @@ typedef enum mbt_segment_op {
 
 typedef struct mbt_conv_pass {
     const mbt_kernel *kernel;
-    void *tile, *single; /* instances for tile images, and for one (what is left over) */
+    void **tile, **single; /* [threads] instances for tile images, and for one (what is left) */
     float *prepared, *prepared_single; /* weights as each wants them, NULL: the stored form */
 } mbt_conv_pass;
 
@@ -112,6 +115,14 @@ typedef struct mbt_segment {
     int64_t macs, params;
 } mbt_segment;
 
+/* What one thread works in. */
+typedef struct mbt_lane {
+    float *z, *dz, *dy;     /* scratch tiles; dy holds y too, before it is kept */
+    double *first, *second; /* per channel, of one tile: moments or backward sums */
+    float *weights;         /* weight gradient of one tile, before it is added */
+    void *scratch;          /* of the kernels */
+} mbt_lane;
+
 typedef struct mbt_plan {
     mbt_plan_options options;
     mbt_params params;
@@ -125,14 +136,11 @@ typedef struct mbt_plan {
     const mbt_kernel *k_quantise;
 
     mbt_arena *arena;
-    float *weights;                   /* flat blocks of params.n_floats */
-    float *folded;                    /* not for training: weights with batch norm in them */
-    float *gradient;                  /* of one group */
-    float *z, *dz, *dy;               /* scratch tiles; dy holds y too, before it is kept */
-    float *ones, *zeros;              /* a, b and mean of an apply without batch norm */
-    double *tile_first, *tile_second; /* per channel, of one tile: moments or backward sums */
-    float *tile_weights;              /* weight gradient of one tile, before it is added */
-    void *scratch;                    /* of the kernels */
+    float *weights;      /* flat blocks of params.n_floats */
+    float *folded;       /* not for training: weights with batch norm in them */
+    float *gradient;     /* of one group */
+    float *ones, *zeros; /* a, b and mean of an apply without batch norm */
+    mbt_lane *lanes;     /* [options.threads] */
     size_t stored_bytes, gradient_bytes, scratch_bytes, params_bytes; /* what the arena holds */
     size_t activation_bytes_per_image;
     char digest[MBT_PLAN_DIGEST_BYTES]; /* of all choices above that can change bits */

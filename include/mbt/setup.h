@@ -19,8 +19,8 @@ typedef struct mbt_setup {
     mbt_config config;
     mbt_dataset dataset; /* without data when it was not asked for */
     mbt_graph graph;
-    mbt_plan *plan;      /* for training; NULL when that was not asked for */
-    mbt_plan *evaluator; /* batch norm folded; weights of its own, see mbt_evaluate */
+    mbt_plan *plan;       /* for training; NULL when that was not asked for */
+    mbt_plan *evaluator;  /* batch norm folded; weights of its own, see mbt_evaluate */
     mbt_sampler *sampler; /* training */
     uint32_t *train_ids, *valid_ids;
     int64_t n_train, n_valid;

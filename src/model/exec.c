@@ -8,11 +8,16 @@
 /* What may stay in a core's second-level cache until it is read. */
 enum { STREAM_BYTES = 1024 * 1024 };
 
-bool mbt_tile_next(const mbt_segment *s, int n, mbt_tile *tile)
+int mbt_tile_count(const mbt_segment *s, int n)
 {
-    tile->first += tile->count;
-    tile->count = tile->first + s->tile <= n ? s->tile : 1;
-    return tile->first < n;
+    return n / s->tile + n % s->tile;
+}
+
+mbt_tile mbt_tile_at(const mbt_segment *s, int n, int index, mbt_lane *lane)
+{
+    const int whole = n / s->tile;
+    return index < whole ? (mbt_tile){index * s->tile, s->tile, lane}
+                         : (mbt_tile){whole * s->tile + index - whole, 1, lane};
 }
 
 mbt_map mbt_tile_value(const mbt_plan *plan, int index, const mbt_tile *tile)
@@ -72,7 +77,7 @@ mbt_map mbt_tile_source(mbt_plan *plan, const mbt_segment *s, const mbt_tile *ti
         return from;
     }
     const mbt_map z = s->stored >= 0 ? mbt_tile_value(plan, s->stored, tile)
-                                     : mbt_tile_scratch(&s->z, plan->z, tile);
+                                     : mbt_tile_scratch(&s->z, tile->lane->z, tile);
     if (again && s->stored >= 0) {
         return z;
     }
@@ -85,7 +90,7 @@ mbt_map mbt_tile_source(mbt_plan *plan, const mbt_segment *s, const mbt_tile *ti
         s->residual >= 0 ? mbt_tile_value(plan, s->residual, tile) : (mbt_map){.data = NULL};
     s->k_apply->run.apply(&s->apply, tile->count, from, norm != NULL ? norm->a : plan->ones,
                           norm != NULL ? norm->b : plan->zeros, residual, z);
-    mbt_tile_mark(plan, s, MBT_OP_APPLY);
+    mbt_tile_mark(plan, s, tile->lane, MBT_OP_APPLY);
     return z;
 }
 
@@ -99,9 +104,10 @@ void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *s, const mbt_conv_pa
         .out = out,
         .weights = laid_out != NULL ? laid_out : weights,
         .bias = s->conv.bias ? plan->norms[s->norm].b : NULL,
-        .scratch = plan->scratch,
+        .scratch = tile->lane->scratch,
     };
-    pass->kernel->run.conv->run(whole ? pass->tile : pass->single, &args);
+    const ptrdiff_t t = tile->lane - plan->lanes;
+    pass->kernel->run.conv->run(whole ? pass->tile[t] : pass->single[t], &args);
 }
 
 static void prepare_pass(const mbt_plan *plan, const mbt_segment *s, const mbt_conv_pass *pass)
@@ -112,10 +118,10 @@ static void prepare_pass(const mbt_plan *plan, const mbt_segment *s, const mbt_c
     const mbt_conv_ops *ops = pass->kernel->run.conv;
     const float *stored = mbt_segment_weights(plan, s);
     if (pass->prepared != NULL) {
-        ops->prepare(pass->tile, stored, pass->prepared, plan->scratch);
+        ops->prepare(pass->tile[0], stored, pass->prepared, plan->lanes[0].scratch);
     }
     if (pass->prepared_single != NULL) {
-        ops->prepare(pass->single, stored, pass->prepared_single, plan->scratch);
+        ops->prepare(pass->single[0], stored, pass->prepared_single, plan->lanes[0].scratch);
     }
 }
 
@@ -182,9 +188,9 @@ void mbt_exec_profile(mbt_plan *plan, double *seconds)
     plan->profile = seconds;
 }
 
-void mbt_tile_mark(mbt_plan *plan, const mbt_segment *s, mbt_op op)
+void mbt_tile_mark(mbt_plan *plan, const mbt_segment *s, const mbt_lane *lane, mbt_op op)
 {
-    if (plan->profile != NULL) {
+    if (plan->profile != NULL && lane == plan->lanes) {
         const double now = mbt_timer_clock();
         if (op < MBT_OP_COUNT) {
             plan->profile[(s - plan->segments) * MBT_OP_COUNT + op] += now - plan->profile_from;

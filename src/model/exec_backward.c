@@ -1,7 +1,7 @@
 /* The backward pass: segments in reverse, tile after tile; what the forward pass did not store is
  * computed again while it is in cache. Equations in kernel.h. */
 #include <math.h>
-#include <string.h>
+#include <omp.h>
 
 #include "exec_tile.h"
 
@@ -50,7 +50,7 @@ static void source_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile
     }
     const mbt_map none = {.data = NULL};
     const mbt_storage kept = plan->values[s->from].gradient_storage;
-    mbt_norm *norm = s->from_norm >= 0 ? &plan->norms[s->from_norm] : NULL;
+    const mbt_norm *norm = s->from_norm >= 0 ? &plan->norms[s->from_norm] : NULL;
     const mbt_apply_backward_args args = {
         .dz = dz,
         .e = s->extra >= 0 ? mbt_tile_gradient(plan, s->extra, tile) : none,
@@ -60,46 +60,32 @@ static void source_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile
         .du = s->du ? mbt_tile_gradient(plan, s->residual, tile) : none,
         .stream = mbt_tile_streams(plan, &s->apply.source, kept),
         .mean = norm != NULL ? norm->mean : plan->zeros,
-        .sum_u = plan->tile_first,
-        .sum_uy = plan->tile_second,
+        .sum_u = tile->lane->first,
+        .sum_uy = tile->lane->second,
     };
     s->k_apply_backward->run.apply_backward(&s->apply, tile->count, &args);
-    mbt_tile_mark(plan, s, MBT_OP_APPLY_BACKWARD);
-    if (norm != NULL) {
-        const size_t channels = (size_t)mbt_layout_stored(&s->apply.source);
-        add_sums(norm->sum_u, plan->tile_first, channels, tile->first == 0);
-        add_sums(norm->sum_uy, plan->tile_second, channels, tile->first == 0);
-    }
+    mbt_tile_mark(plan, s, tile->lane, MBT_OP_APPLY_BACKWARD);
 }
 
 /* Where an operation writes the gradient of what it reads. */
 static mbt_map gradient_of_z(const mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile)
 {
     return s->source == MBT_SOURCE_DIRECT ? mbt_tile_gradient(plan, s->from, tile)
-                                          : mbt_tile_scratch(&s->z, plan->dz, tile);
+                                          : mbt_tile_scratch(&s->z, tile->lane->dz, tile);
 }
 
-/* The first tile writes the weights' gradient, the others add to it in tile order. */
+/* The first tile writes the weights' gradient; the others' are added in tile order. */
 static float *tile_gradient(const mbt_plan *plan, const mbt_slice *slice, const mbt_tile *tile)
 {
-    return tile->first == 0 ? plan->gradient + slice->offset : plan->tile_weights;
-}
-
-static void add_tile_gradient(mbt_plan *plan, const mbt_slice *slice, const mbt_tile *tile)
-{
-    float *gradient = plan->gradient + slice->offset;
-    for (size_t i = 0; tile->first > 0 && i < slice->stored; i++) {
-        gradient[i] += plan->tile_weights[i];
-    }
+    return tile->first == 0 ? plan->gradient + slice->offset : tile->lane->weights;
 }
 
 static void backward_fused(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile)
 {
     const mbt_slice *slice = &plan->params.slices[s->weight];
     const mbt_norm *norm = &plan->norms[s->norm];
-    mbt_norm *from = &plan->norms[s->from_norm];
+    const mbt_norm *from = &plan->norms[s->from_norm];
     const mbt_value *value = &plan->values[s->from];
-    const size_t channels = (size_t)mbt_layout_stored(&s->apply.source);
     const mbt_depthwise_backward_args args = {
         .u_out = mbt_tile_gradient(plan, s->to, tile),
         .y_out = mbt_tile_value(plan, s->to, tile),
@@ -115,15 +101,12 @@ static void backward_fused(mbt_plan *plan, const mbt_segment *s, const mbt_tile 
         .weights = plan->weights + slice->offset,
         .d_weights = tile_gradient(plan, slice, tile),
         .stream = mbt_tile_streams(plan, &value->gradient_layout, value->gradient_storage),
-        .sum_u = plan->tile_first,
-        .sum_uy = plan->tile_second,
-        .scratch = plan->scratch,
+        .sum_u = tile->lane->first,
+        .sum_uy = tile->lane->second,
+        .scratch = tile->lane->scratch,
     };
     s->k_depthwise_backward->run.depthwise_backward(&s->depthwise, tile->count, &args);
-    add_tile_gradient(plan, slice, tile);
-    add_sums(from->sum_u, plan->tile_first, channels, tile->first == 0);
-    add_sums(from->sum_uy, plan->tile_second, channels, tile->first == 0);
-    mbt_tile_mark(plan, s, MBT_OP_DEPTHWISE_BACKWARD);
+    mbt_tile_mark(plan, s, tile->lane, MBT_OP_DEPTHWISE_BACKWARD);
 }
 
 /* Backward of a convolution on a tile; returns dz. */
@@ -139,7 +122,7 @@ static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_til
             .u_layout = &plan->values[s->to].gradient_layout,
             .u_shuffle = plan->values[s->to].gradient_shuffle,
             .y = mbt_tile_value(plan, s->to, tile),
-            .dy = mbt_tile_scratch(&s->conv.out, plan->dy, tile),
+            .dy = mbt_tile_scratch(&s->conv.out, tile->lane->dy, tile),
             .mean = norm->mean,
             .c1 = norm->c1,
             .c2 = norm->c2,
@@ -147,17 +130,16 @@ static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_til
         };
         s->k_norm_backward->run.norm_backward(&s->conv.out, tile->count, &args);
         dy = args.dy;
-        mbt_tile_mark(plan, s, MBT_OP_NORM_BACKWARD);
+        mbt_tile_mark(plan, s, tile->lane, MBT_OP_NORM_BACKWARD);
     }
     float *to = tile_gradient(plan, slice, tile);
     mbt_tile_conv(plan, s, &s->backward_weights, tile, z, dy, to);
-    add_tile_gradient(plan, slice, tile);
-    mbt_tile_mark(plan, s, MBT_OP_CONV_BACKWARD_WEIGHTS);
+    mbt_tile_mark(plan, s, tile->lane, MBT_OP_CONV_BACKWARD_WEIGHTS);
     mbt_map dz = {.data = NULL};
     if (s->needs_dz) {
         dz = gradient_of_z(plan, s, tile);
         mbt_tile_conv(plan, s, &s->backward_data, tile, dz, dy, weights);
-        mbt_tile_mark(plan, s, MBT_OP_CONV_BACKWARD_DATA);
+        mbt_tile_mark(plan, s, tile->lane, MBT_OP_CONV_BACKWARD_DATA);
     }
     return dz;
 }
@@ -176,46 +158,93 @@ static void bias_gradient(mbt_plan *plan, const mbt_segment *s, int n)
     }
 }
 
-static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n,
-                             const mbt_exec_dropout *dropout)
+static void backward_tile(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile,
+                          const mbt_exec_dropout *dropout)
 {
-    for (mbt_tile tile = {0, 0}; mbt_tile_next(s, n, &tile);) {
-        if (s->k_depthwise_backward != NULL) {
-            backward_fused(plan, s, &tile);
-            continue;
+    mbt_tile_mark(plan, s, tile->lane, MBT_OP_COUNT);
+    if (s->k_depthwise_backward != NULL) {
+        backward_fused(plan, s, tile);
+        return;
+    }
+    const mbt_map z = mbt_tile_source(plan, s, tile, dropout, true);
+    mbt_map dz = {.data = NULL};
+    if (s->op == MBT_SEGMENT_CONV) {
+        dz = conv_backward(plan, s, tile, z);
+    } else if (s->op == MBT_SEGMENT_POOL && s->needs_dz) {
+        dz = gradient_of_z(plan, s, tile);
+        s->k_pool_backward->run.pool_backward(&s->z, tile->count,
+                                              mbt_tile_gradient(plan, s->to, tile), dz);
+        mbt_tile_mark(plan, s, tile->lane, MBT_OP_POOL_BACKWARD);
+    } else if (s->op == MBT_SEGMENT_STORE) {
+        dz = mbt_tile_gradient(plan, s->stored, tile);
+    }
+    if (s->needs_dz) {
+        source_backward(plan, s, tile, z, dz, dropout);
+    }
+}
+
+/* What a wave of tiles left in their lanes, in tile order: the sums by the first thread, the
+ * weights' gradient by all, each a part of it. */
+static void add_wave(mbt_plan *plan, const mbt_segment *s, int wave, int n_wave, int thread)
+{
+    if (thread == 0 && s->source == MBT_SOURCE_APPLY && s->from_norm >= 0 && s->needs_dz) {
+        mbt_norm *from = &plan->norms[s->from_norm];
+        const size_t channels = (size_t)mbt_layout_stored(&s->apply.source);
+        for (int l = 0; l < n_wave; l++) {
+            add_sums(from->sum_u, plan->lanes[l].first, channels, wave + l == 0);
+            add_sums(from->sum_uy, plan->lanes[l].second, channels, wave + l == 0);
         }
-        const mbt_map z = mbt_tile_source(plan, s, &tile, dropout, true);
-        mbt_map dz = {.data = NULL};
-        if (s->op == MBT_SEGMENT_CONV) {
-            dz = conv_backward(plan, s, &tile, z);
-        } else if (s->op == MBT_SEGMENT_POOL && s->needs_dz) {
-            dz = gradient_of_z(plan, s, &tile);
-            s->k_pool_backward->run.pool_backward(&s->z, tile.count,
-                                                  mbt_tile_gradient(plan, s->to, &tile), dz);
-            mbt_tile_mark(plan, s, MBT_OP_POOL_BACKWARD);
-        } else if (s->op == MBT_SEGMENT_STORE) {
-            dz = mbt_tile_gradient(plan, s->stored, &tile);
+    }
+    if (s->weight < 0) {
+        return;
+    }
+    const mbt_slice *slice = &plan->params.slices[s->weight];
+    const size_t n = slice->stored, parts = (size_t)plan->options.threads;
+    const size_t from = n * (size_t)thread / parts, to = n * ((size_t)thread + 1) / parts;
+    float *gradient = plan->gradient + slice->offset;
+    for (int l = wave == 0 ? 1 : 0; l < n_wave; l++) {
+        const float *more = plan->lanes[l].weights;
+        for (size_t i = from; i < to; i++) {
+            gradient[i] += more[i];
         }
-        if (s->needs_dz) {
-            source_backward(plan, s, &tile, z, dz, dropout);
+    }
+}
+
+/* Runs in every thread of a team; see forward_segment. */
+static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n, float stats_scale,
+                             const mbt_exec_dropout *dropout, int thread)
+{
+    const int n_tiles = mbt_tile_count(s, n), n_lanes = plan->options.threads;
+    if (thread == 0 && s->norm >= 0) {
+        finish_norm(plan, s, n, stats_scale);
+    }
+    if (thread == 0 && s->bias >= 0) {
+        bias_gradient(plan, s, n);
+    }
+#pragma omp barrier
+    for (int wave = 0; wave < n_tiles; wave += n_lanes) {
+        const int n_wave = n_tiles - wave < n_lanes ? n_tiles - wave : n_lanes;
+        if (thread < n_wave) {
+            const mbt_tile tile = mbt_tile_at(s, n, wave + thread, &plan->lanes[thread]);
+            backward_tile(plan, s, &tile, dropout);
         }
+#pragma omp barrier
+        add_wave(plan, s, wave, n_wave, thread);
+        mbt_tile_mark(plan, s, &plan->lanes[thread],
+                      s->op == MBT_SEGMENT_CONV ? MBT_OP_CONV_BACKWARD_WEIGHTS : MBT_OP_COUNT);
+#pragma omp barrier
     }
 }
 
 void mbt_exec_backward(mbt_plan *plan, int n, float stats_scale, const mbt_exec_dropout *dropout,
                        mbt_exec_ready *ready, void *context)
 {
+#pragma omp parallel num_threads(plan->options.threads) if (plan->options.threads > 1)
     for (int i = plan->n_segments - 1; i >= 0; i--) {
         const mbt_segment *s = &plan->segments[i];
-        if (s->norm >= 0) {
-            finish_norm(plan, s, n, stats_scale);
-        }
-        if (s->bias >= 0) {
-            bias_gradient(plan, s, n);
-        }
-        mbt_tile_mark(plan, s, MBT_OP_COUNT);
-        backward_segment(plan, s, n, dropout);
-        if (ready != NULL && s->grad_count > 0) {
+        const int thread = omp_get_thread_num();
+        backward_segment(plan, s, n, stats_scale, dropout, thread);
+        if (thread == 0 && ready != NULL && s->grad_count > 0) {
             ready(context, s->grad_first, s->grad_count);
         }
     }

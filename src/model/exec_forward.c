@@ -1,5 +1,6 @@
 /* The forward pass: segment after segment, tile after tile, statistics at the barriers. */
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 #include "exec_tile.h"
@@ -33,12 +34,12 @@ static void set_affine(const mbt_plan *plan, mbt_norm *norm, size_t c, double me
     norm->b[c] = (float)(beta[c] - mean * a);
 }
 
-/* The tile's moments are in plan->tile_first and tile_second: adds them to the group's. */
+/* The tile's moments are in its lane: adds them to the group's. */
 static void add_moments(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile)
 {
     const double pixels = (double)s->conv.out.h * s->conv.out.w;
     combine(&plan->norms[s->norm], (size_t)mbt_layout_stored(&s->conv.out), tile->first * pixels,
-            tile->count * pixels, plan->tile_first, plan->tile_second);
+            tile->count * pixels, tile->lane->first, tile->lane->second);
 }
 
 static void forward_fused(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile)
@@ -52,13 +53,12 @@ static void forward_fused(mbt_plan *plan, const mbt_segment *s, const mbt_tile *
         .b = from->b,
         .weights = plan->weights + plan->params.slices[s->weight].offset,
         .stream = mbt_tile_streams(plan, &to->layout, to->storage),
-        .mean = plan->tile_first,
-        .m2 = plan->tile_second,
-        .scratch = plan->scratch,
+        .mean = tile->lane->first,
+        .m2 = tile->lane->second,
+        .scratch = tile->lane->scratch,
     };
     s->k_depthwise_forward->run.depthwise_forward(&s->depthwise, tile->count, &args);
-    add_moments(plan, s, tile);
-    mbt_tile_mark(plan, s, MBT_OP_DEPTHWISE_FORWARD);
+    mbt_tile_mark(plan, s, tile->lane, MBT_OP_DEPTHWISE_FORWARD);
 }
 
 /* A convolution on a tile. Before batch norm its output goes by way of a scratch tile, so that it
@@ -69,20 +69,19 @@ static void forward_conv(mbt_plan *plan, const mbt_segment *s, const mbt_tile *t
     const mbt_map out = mbt_tile_value(plan, s->to, tile);
     const bool stream = mbt_tile_streams(plan, &to->layout, to->storage);
     const bool moves = s->k_stats != NULL && (stream || to->storage != MBT_STORAGE_FP32);
-    const mbt_map y = moves ? mbt_tile_scratch(&s->conv.out, plan->dy, tile) : out;
+    const mbt_map y = moves ? mbt_tile_scratch(&s->conv.out, tile->lane->dy, tile) : out;
     mbt_tile_conv(plan, s, &s->forward, tile, z, y, mbt_segment_weights(plan, s));
-    mbt_tile_mark(plan, s, MBT_OP_CONV_FORWARD);
+    mbt_tile_mark(plan, s, tile->lane, MBT_OP_CONV_FORWARD);
     if (s->k_stats != NULL) {
         const mbt_stats_args args = {
             .y = y,
             .kept = moves ? out : (mbt_map){.data = NULL},
             .stream = moves && stream,
-            .mean = plan->tile_first,
-            .m2 = plan->tile_second,
+            .mean = tile->lane->first,
+            .m2 = tile->lane->second,
         };
         s->k_stats->run.stats(&s->conv.out, tile->count, &args);
-        add_moments(plan, s, tile);
-        mbt_tile_mark(plan, s, MBT_OP_STATS);
+        mbt_tile_mark(plan, s, tile->lane, MBT_OP_STATS);
     }
 }
 
@@ -98,41 +97,76 @@ static void add_bias(mbt_plan *plan, const mbt_segment *s, int n)
     }
 }
 
-static void forward_segment(mbt_plan *plan, const mbt_segment *s, int n,
-                            const mbt_exec_dropout *dropout)
+static void forward_tile(mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile,
+                         const mbt_exec_dropout *dropout)
 {
-    mbt_tile_mark(plan, s, MBT_OP_COUNT);
-    for (mbt_tile tile = {0, 0}; mbt_tile_next(s, n, &tile);) {
-        if (s->k_depthwise_forward != NULL) {
-            forward_fused(plan, s, &tile);
+    mbt_tile_mark(plan, s, tile->lane, MBT_OP_COUNT);
+    if (s->k_depthwise_forward != NULL) {
+        forward_fused(plan, s, tile);
+        return;
+    }
+    const mbt_map z = mbt_tile_source(plan, s, tile, dropout, false);
+    if (s->op == MBT_SEGMENT_POOL) {
+        s->k_pool->run.pool(&s->z, tile->count, z, mbt_tile_value(plan, s->to, tile));
+        mbt_tile_mark(plan, s, tile->lane, MBT_OP_POOL);
+    } else if (s->op == MBT_SEGMENT_CONV) {
+        forward_conv(plan, s, tile, z);
+    }
+}
+
+/* The statistics of a group of n are complete. */
+static void finish_statistics(mbt_plan *plan, const mbt_segment *s, int n)
+{
+    mbt_norm *norm = &plan->norms[s->norm];
+    const double count = (double)n * s->conv.out.h * s->conv.out.w;
+    for (size_t c = 0; c < (size_t)mbt_layout_stored(&s->conv.out); c++) {
+        set_affine(plan, norm, c, norm->group_mean[c], norm->group_m2[c] / count);
+    }
+}
+
+/* Runs in every thread of a team. Tiles go in waves of one a lane; between waves the first thread
+ * adds up, in tile order, what they left in their lanes. */
+static void forward_segment(mbt_plan *plan, const mbt_segment *s, int n, bool training,
+                            const mbt_exec_dropout *dropout, int thread)
+{
+    const int n_tiles = mbt_tile_count(s, n), n_lanes = plan->options.threads;
+    const bool moments = training && s->norm >= 0;
+    for (int wave = 0; wave < n_tiles; wave += n_lanes) {
+        if (wave + thread < n_tiles) {
+            const mbt_tile tile = mbt_tile_at(s, n, wave + thread, &plan->lanes[thread]);
+            forward_tile(plan, s, &tile, dropout);
+        }
+        if (!moments) {
             continue;
         }
-        const mbt_map z = mbt_tile_source(plan, s, &tile, dropout, false);
-        if (s->op == MBT_SEGMENT_POOL) {
-            s->k_pool->run.pool(&s->z, tile.count, z, mbt_tile_value(plan, s->to, &tile));
-            mbt_tile_mark(plan, s, MBT_OP_POOL);
-        } else if (s->op == MBT_SEGMENT_CONV) {
-            forward_conv(plan, s, &tile, z);
+#pragma omp barrier
+        for (int l = 0; thread == 0 && l < n_lanes && wave + l < n_tiles; l++) {
+            const mbt_tile tile = mbt_tile_at(s, n, wave + l, &plan->lanes[l]);
+            add_moments(plan, s, &tile);
         }
+#pragma omp barrier
     }
-    if (s->bias >= 0) {
+#pragma omp barrier
+    if (thread == 0 && s->bias >= 0) {
         add_bias(plan, s, n);
+    }
+    if (thread == 0 && moments) {
+        finish_statistics(plan, s, n);
+    }
+#pragma omp barrier
+}
+
+static void forward(mbt_plan *plan, int n, bool training, const mbt_exec_dropout *dropout)
+{
+#pragma omp parallel num_threads(plan->options.threads) if (plan->options.threads > 1)
+    for (int i = 0; i < plan->n_segments; i++) {
+        forward_segment(plan, &plan->segments[i], n, training, dropout, omp_get_thread_num());
     }
 }
 
 void mbt_exec_forward(mbt_plan *plan, int n, const mbt_exec_dropout *dropout)
 {
-    for (int i = 0; i < plan->n_segments; i++) {
-        const mbt_segment *s = &plan->segments[i];
-        forward_segment(plan, s, n, dropout);
-        if (s->norm >= 0) {
-            mbt_norm *norm = &plan->norms[s->norm];
-            const double count = (double)n * s->conv.out.h * s->conv.out.w;
-            for (size_t c = 0; c < (size_t)mbt_layout_stored(&s->conv.out); c++) {
-                set_affine(plan, norm, c, norm->group_mean[c], norm->group_m2[c] / count);
-            }
-        }
-    }
+    forward(plan, n, true, dropout);
 }
 
 void mbt_norm_from_running(mbt_plan *plan, const mbt_segment *s)
@@ -147,11 +181,10 @@ void mbt_norm_from_running(mbt_plan *plan, const mbt_segment *s)
 
 void mbt_exec_evaluate(mbt_plan *plan, int n)
 {
-    for (int i = 0; i < plan->n_segments; i++) {
-        const mbt_segment *s = &plan->segments[i];
-        if (s->norm >= 0 && plan->folded == NULL) {
-            mbt_norm_from_running(plan, s);
+    for (int i = 0; i < plan->n_segments && plan->folded == NULL; i++) {
+        if (plan->segments[i].norm >= 0) {
+            mbt_norm_from_running(plan, &plan->segments[i]);
         }
-        forward_segment(plan, s, n, NULL);
     }
+    forward(plan, n, false, NULL);
 }

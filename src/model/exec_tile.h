@@ -4,18 +4,20 @@
 
 #include "mbt/exec.h"
 
-/* Images first .. first+count-1 of the group. */
+/* Images first .. first+count-1 of the group, in a lane of scratch. */
 typedef struct mbt_tile {
     int first, count;
+    mbt_lane *lane;
 } mbt_tile;
 
-/* The next tile after *tile (start with {0, 0}): whole tiles, then the rest one by one. */
-bool mbt_tile_next(const mbt_segment *segment, int n, mbt_tile *tile);
+/* n images are cut into whole tiles, and the rest one by one. */
+int mbt_tile_count(const mbt_segment *segment, int n);
+mbt_tile mbt_tile_at(const mbt_segment *segment, int n, int index, mbt_lane *lane);
 
 /* A stored value, or its gradient, at the tile. */
 mbt_map mbt_tile_value(const mbt_plan *plan, int value, const mbt_tile *tile);
 mbt_map mbt_tile_gradient(const mbt_plan *plan, int value, const mbt_tile *tile);
-/* A scratch map of the segment's z or output for this tile. */
+/* A scratch map of the segment's z or output for this tile; scratch is the lane's. */
 mbt_map mbt_tile_scratch(const mbt_layout *layout, float *scratch, const mbt_tile *tile);
 
 /* z of the segment for the tile: computed, or where it is stored. `again`: for the backward pass,
@@ -41,8 +43,9 @@ void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *segment, const mbt_c
 void mbt_dropout_scale(const mbt_segment *segment, const mbt_tile *tile,
                        const mbt_exec_dropout *dropout, mbt_map from, mbt_map to);
 
-/* The time since the last mark was spent on `op` of the segment. MBT_OP_COUNT: on none that counts.
+/* In the thread of the first lane: the time since the last mark was spent on `op` of the segment.
+ * MBT_OP_COUNT: on none that counts.
  */
-void mbt_tile_mark(mbt_plan *plan, const mbt_segment *segment, mbt_op op);
+void mbt_tile_mark(mbt_plan *plan, const mbt_segment *segment, const mbt_lane *lane, mbt_op op);
 
 #endif

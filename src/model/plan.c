@@ -14,7 +14,7 @@ static void add_pass(mbt_digest *digest, const mbt_conv_pass *pass)
 {
     if (pass->kernel != NULL) {
         add_text(digest, pass->kernel->name);
-        add_text(digest, pass->kernel->run.conv->implementation(pass->tile));
+        add_text(digest, pass->kernel->run.conv->implementation(pass->tile[0]));
     }
 }
 
@@ -63,6 +63,12 @@ mbt_status mbt_plan_create(const mbt_graph *graph, const mbt_plan_options *optio
         return mbt_fail(err, MBT_FAILURE, "plan: out of memory");
     }
     plan->options = *options;
+    plan->options.threads = options->threads > 1 ? options->threads : 1;
+    plan->lanes = calloc((size_t)plan->options.threads, sizeof *plan->lanes);
+    if (plan->lanes == NULL) {
+        free(plan);
+        return mbt_fail(err, MBT_FAILURE, "plan: out of memory");
+    }
     mbt_status status = mbt_plan_make_segments(plan, graph, err);
     if (status == MBT_OK && !options->training) {
         mbt_plan_fold(plan);
@@ -97,6 +103,7 @@ void mbt_plan_destroy(mbt_plan *plan)
     free(plan->segments);
     free(plan->values);
     free(plan->norms);
+    free(plan->lanes);
     mbt_params_clear(&plan->params);
     mbt_arena_destroy(plan->arena);
     free(plan);

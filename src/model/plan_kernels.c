@@ -37,11 +37,20 @@ static mbt_status make_pass(const mbt_plan *plan, const mbt_segment *s, mbt_op o
                             mbt_conv_pass *pass, mbt_error *err)
 {
     mbt_status status = need(op, plan->options.isa, &s->conv, s->name, &pass->kernel, err);
+    const int threads = plan->options.threads;
     if (status == MBT_OK) {
-        status = pass->kernel->run.conv->create(&s->conv, op, s->tile, &pass->tile, err);
+        pass->tile = calloc(2 * (size_t)threads, sizeof *pass->tile);
+        if (pass->tile == NULL) {
+            return mbt_fail(err, MBT_FAILURE, "plan: out of memory");
+        }
+        pass->single = pass->tile + threads;
     }
-    if (status == MBT_OK && s->tile > 1) {
-        status = pass->kernel->run.conv->create(&s->conv, op, 1, &pass->single, err);
+    for (int t = 0; t < threads && status == MBT_OK; t++) {
+        const mbt_conv_ops *ops = pass->kernel->run.conv;
+        status = ops->create(&s->conv, op, s->tile, &pass->tile[t], err);
+        if (status == MBT_OK && s->tile > 1) {
+            status = ops->create(&s->conv, op, 1, &pass->single[t], err);
+        }
     }
     return status == MBT_OK ? status : mbt_error_prefix(err, "plan: %s", s->name);
 }
@@ -146,19 +155,20 @@ mbt_status mbt_plan_choose_kernels(mbt_plan *plan, mbt_error *err)
     return status;
 }
 
-static void release_pass(mbt_conv_pass *pass)
+static void release_pass(const mbt_plan *plan, mbt_conv_pass *pass)
 {
-    if (pass->kernel != NULL) {
-        pass->kernel->run.conv->destroy(pass->tile);
-        pass->kernel->run.conv->destroy(pass->single);
+    for (int t = 0; t < plan->options.threads && pass->tile != NULL; t++) {
+        pass->kernel->run.conv->destroy(pass->tile[t]);
+        pass->kernel->run.conv->destroy(pass->single[t]);
     }
+    free(pass->tile);
 }
 
 void mbt_plan_release_kernels(mbt_plan *plan)
 {
     for (int i = 0; i < plan->n_segments; i++) {
-        release_pass(&plan->segments[i].forward);
-        release_pass(&plan->segments[i].backward_data);
-        release_pass(&plan->segments[i].backward_weights);
+        release_pass(plan, &plan->segments[i].forward);
+        release_pass(plan, &plan->segments[i].backward_data);
+        release_pass(plan, &plan->segments[i].backward_weights);
     }
 }

@@ -180,11 +180,11 @@ static void lay_pass(struct cursor *c, mbt_conv_pass *pass, size_t *kernel_scrat
         return;
     }
     const mbt_conv_ops *ops = pass->kernel->run.conv;
-    *kernel_scratch = larger(*kernel_scratch, ops->scratch_bytes(pass->tile));
-    pass->prepared = take(c, ops->prepared(pass->tile) * sizeof(float));
-    if (pass->single != NULL) {
-        *kernel_scratch = larger(*kernel_scratch, ops->scratch_bytes(pass->single));
-        pass->prepared_single = take(c, ops->prepared(pass->single) * sizeof(float));
+    *kernel_scratch = larger(*kernel_scratch, ops->scratch_bytes(pass->tile[0]));
+    pass->prepared = take(c, ops->prepared(pass->tile[0]) * sizeof(float));
+    if (pass->single[0] != NULL) {
+        *kernel_scratch = larger(*kernel_scratch, ops->scratch_bytes(pass->single[0]));
+        pass->prepared_single = take(c, ops->prepared(pass->single[0]) * sizeof(float));
     }
 }
 
@@ -210,17 +210,20 @@ static void lay_scratch(mbt_plan *plan, struct cursor *c)
         lay_pass(c, &s->backward_data, &kernels);
         lay_pass(c, &s->backward_weights, &kernels);
     }
-    plan->z = take(c, z * sizeof(float));
     plan->ones = take(c, channels * sizeof(float));
     plan->zeros = take(c, channels * sizeof(float));
-    plan->tile_first = take(c, channels * sizeof(double));
-    plan->tile_second = take(c, channels * sizeof(double));
-    if (plan->options.training) {
-        plan->dz = take(c, z * sizeof(float));
-        plan->dy = take(c, y * sizeof(float));
-        plan->tile_weights = take(c, weights * sizeof(float));
+    for (int t = 0; t < plan->options.threads; t++) {
+        mbt_lane *lane = &plan->lanes[t];
+        lane->z = take(c, z * sizeof(float));
+        lane->first = take(c, channels * sizeof(double));
+        lane->second = take(c, channels * sizeof(double));
+        if (plan->options.training) {
+            lane->dz = take(c, z * sizeof(float));
+            lane->dy = take(c, y * sizeof(float));
+            lane->weights = take(c, weights * sizeof(float));
+        }
+        lane->scratch = take(c, kernels);
     }
-    plan->scratch = take(c, kernels);
     for (size_t i = 0; plan->ones != NULL && i < channels; i++) {
         plan->ones[i] = 1;
     }

@@ -41,6 +41,7 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
         .tile = (int)s->config.plan.tile,
         .isa = (mbt_isa)isa,
         .storage = (mbt_storage)s->config.plan.storage,
+        .threads = (int)s->config.plan.threads,
         .training = training,
         .bn_eps = s->config.train.bn_eps,
     };

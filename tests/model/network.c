@@ -44,6 +44,8 @@ network *network_make(const network_wish *wish)
         .group = wish->group > 0 ? wish->group : 6,
         .tile = wish->tile,
         .isa = wish->isa,
+        .threads = wish->threads,
+        .storage = wish->storage,
         .training = true,
         .bn_eps = 1e-5,
         .input_gradient = wish->input_gradient,

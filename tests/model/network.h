@@ -18,6 +18,8 @@ typedef struct network_wish {
     int side, group, tile;
     mbt_isa isa; /* as it is: MBT_ISA_X86_64 is zero */
     bool input_gradient;
+    int threads;
+    mbt_storage storage;
 } network_wish;
 
 typedef struct network {

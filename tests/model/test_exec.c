@@ -240,6 +240,36 @@ static void a_run_repeats_whatever_memory_holds(void **state)
     }
 }
 
+/* Forward, backward and evaluation, whole groups and parts of one, in either storage. */
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    for (int w = 0; w < 4 * N_WISHES; w++) {
+        network_wish wish = wishes[w / 4];
+        wish.storage = w % 2 == 0 ? MBT_STORAGE_FP32 : MBT_STORAGE_BF16;
+        const mbt_isa isa = w % 4 < 2 ? mbt_cpu_isa() : MBT_ISA_X86_64;
+        struct outcome first[2];
+        for (int threads = 1; threads <= 3; threads++) {
+            wish.threads = threads;
+            network *net = make(&wish, GROUP, 1 + w % 2, isa);
+            for (int part = 0; part < 2; part++) {
+                const int n = part == 0 ? GROUP : GROUP - 1;
+                network_images(net, 0);
+                struct outcome now = outcome_of(net, n, step(net, n));
+                if (threads == 1) {
+                    first[part] = now;
+                } else {
+                    same_bits(&first[part], &now);
+                    clear_outcome(&now);
+                }
+            }
+            network_destroy(net);
+        }
+        clear_outcome(&first[0]);
+        clear_outcome(&first[1]);
+    }
+}
+
 /* Another plan of the same kind, and what other groups left behind, change nothing either. */
 static void groups_leave_nothing_behind(void **state)
 {
@@ -426,6 +456,7 @@ int main(void)
         cmocka_unit_test(tiles_and_kernels_agree),
         cmocka_unit_test(a_part_of_the_group_agrees),
         cmocka_unit_test(a_run_repeats_whatever_memory_holds),
+        cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(groups_leave_nothing_behind),
         cmocka_unit_test(evaluation_with_the_groups_statistics_is_forward),
         cmocka_unit_test(a_plan_for_evaluation_alone),
