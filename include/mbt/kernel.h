@@ -143,7 +143,8 @@ typedef struct mbt_apply_backward_args {
 typedef void mbt_apply_backward_fn(const mbt_apply_desc *desc, int n,
                                    const mbt_apply_backward_args *args);
 
-/* dy = c1*u + c2*(y - mean) + c3, coefficients per stored channel; dy is fp32 and may alias u. */
+/* dy = c1*u + c2*(y - mean) + c3, coefficients per stored channel; u and y of any storage, dy
+ * fp32, which may alias u when that is fp32 and not moved. */
 typedef struct mbt_norm_backward_args {
     mbt_map u, y, dy;
     const mbt_layout *u_layout;   /* of u when u_shuffle is not NULL */
@@ -156,8 +157,8 @@ typedef void mbt_norm_backward_fn(const mbt_layout *layout, int n,
 /* ---- a depthwise convolution with all that lies between its batch-norm barriers ---- */
 
 /* Plane by plane (a block of channels of one image), so that nothing but y, u and their like
- * touches memory. conv: 3x3, pad 1, stride 1 or 2; apply.destination == conv.in.
- * MobileNetV2, section 3.2; batch norm as above. */
+ * touches memory. conv: 3x3, pad 1, stride 1 or 2; apply.destination == conv.in. All maps of a call
+ * have one storage. MobileNetV2, section 3.2; batch norm as above. */
 typedef struct mbt_depthwise_desc {
     mbt_apply_desc apply;
     mbt_conv_desc conv;

@@ -40,7 +40,7 @@ void apply_each_shape(subject *s, apply_visit *each)
     }
 }
 
-static int source_of(channel_map map, int c, int channels)
+int channel_map_source(channel_map map, int c, int channels)
 {
     const int half = channels / 2;
     return map == MAP_INTERLEAVE     ? c % 2 * half + c / 2
@@ -48,7 +48,8 @@ static int source_of(channel_map map, int c, int channels)
                                      : c;
 }
 
-void apply_describe(const subject *s, const apply_shape *where, bool relu6, apply_trial *t)
+void apply_describe(const subject *s, const apply_shape *where, bool relu6, mbt_storage storage,
+                    apply_trial *t)
 {
     const ref_shape *shape = &where->shape;
     int back[sizeof t->from / sizeof t->from[0]];
@@ -56,10 +57,11 @@ void apply_describe(const subject *s, const apply_shape *where, bool relu6, appl
     memset(t, 0, sizeof *t);
     t->where = *where;
     t->relu6 = relu6;
+    t->storage = storage;
     t->count = ref_elements(shape);
     assert_true((size_t)shape->c <= sizeof t->from / sizeof t->from[0]);
     for (int c = 0; c < shape->c; c++) {
-        t->from[c] = source_of(where->map, c, shape->c);
+        t->from[c] = channel_map_source(where->map, c, shape->c);
         back[t->from[c]] = c;
     }
     t->desc = (mbt_apply_desc){
@@ -108,7 +110,7 @@ void apply_values(subject *s, apply_trial *t, bool residual)
         const size_t f = (size_t)t->from[c], at = (image * channels + f) * pixels + i % pixels;
         double r = 0;
         do {
-            t->y[at] = (float)subject_random(s);
+            t->y[at] = subject_kept((float)subject_random(s), t->storage);
             r = residual ? (float)subject_random(s) : 0;
         } while (near_kink(t->a[f] * t->y[at] + t->b[f] + r));
         if (residual) {
@@ -129,7 +131,7 @@ double *apply_run(subject *s, const apply_trial *t, const double *b, const doubl
     } else {
         memset(packed_b, 0, (size_t)mbt_layout_stored(&d->source) * sizeof *packed_b);
     }
-    test_map y = map_take(s, &d->source, n, t->where.wide, false);
+    test_map y = map_take_as(s, &d->source, n, t->where.wide, t->storage);
     test_map r = map_take(s, &d->destination, n, t->where.wide, false);
     test_map z = map_take(s, &d->destination, n, t->where.wide, false);
     map_fill(s, &y, t->y);

@@ -28,6 +28,7 @@ typedef struct apply_trial {
     mbt_shuffle forward, backward;
     int from[192]; /* source channel of each destination channel */
     bool relu6;
+    mbt_storage storage;      /* of y */
     size_t count;             /* elements of either map */
     double *a, *b;            /* per source channel */
     double *y, *residual, *z; /* z: the reference's, away from the kinks of ReLU6 */
@@ -38,7 +39,8 @@ typedef void apply_visit(subject *s, const apply_shape *where);
 void apply_each_shape(subject *s, apply_visit *each);
 
 /* Makes descriptor and shuffles, so that supports() can be asked. */
-void apply_describe(const subject *s, const apply_shape *where, bool relu6, apply_trial *t);
+void apply_describe(const subject *s, const apply_shape *where, bool relu6, mbt_storage storage,
+                    apply_trial *t);
 void apply_release(apply_trial *t);
 /* Fills the values; residual: with one. Inside a case. */
 void apply_values(subject *s, apply_trial *t, bool residual);
@@ -46,5 +48,7 @@ void apply_values(subject *s, apply_trial *t, bool residual);
 double *apply_run(subject *s, const apply_trial *t, const double *b, const double *residual);
 
 const char *channel_map_name(channel_map map);
+/* The channel that becomes channel c. */
+int channel_map_source(channel_map map, int c, int channels);
 
 #endif

@@ -14,15 +14,17 @@ static bool begin(subject *s, const apply_trial *t, const char *more)
 {
     const apply_shape *w = &t->where;
     return subject_begin(
-        s, &t->desc, "%d channels, sections %d to %d, %s, map %dx%d, %d images%s, %s%s", w->shape.c,
-        w->sections_from, w->sections_to, channel_map_name(w->map), w->shape.h, w->shape.w,
-        w->shape.n, w->wide ? " of more" : "", t->relu6 ? "relu6" : "no activation", more);
+        s, &t->desc, "%d channels, sections %d to %d, %s, map %dx%d, %d images%s, %s, y in %s%s",
+        w->shape.c, w->sections_from, w->sections_to, channel_map_name(w->map), w->shape.h,
+        w->shape.w, w->shape.n, w->wide ? " of more" : "", t->relu6 ? "relu6" : "no activation",
+        storage_name(t->storage), more);
 }
 
-static void against_reference(subject *s, const apply_shape *where, bool relu6, bool residual)
+static void against_reference(subject *s, const apply_shape *where, bool relu6, bool residual,
+                              mbt_storage storage)
 {
     apply_trial t;
-    apply_describe(s, where, relu6, &t);
+    apply_describe(s, where, relu6, storage, &t);
     if (begin(s, &t, residual ? ", residual" : "")) {
         apply_values(s, &t, residual);
         subject_compare(s, "z", apply_run(s, &t, t.b, t.residual), t.z, t.count, 1e-5);
@@ -32,10 +34,10 @@ static void against_reference(subject *s, const apply_shape *where, bool relu6, 
 }
 
 /* A NaN must reach the loss: it becomes neither 0 nor 6. Infinities are clamped like any number. */
-static void not_finite(subject *s, const apply_shape *where, bool relu6)
+static void not_finite(subject *s, const apply_shape *where, bool relu6, mbt_storage storage)
 {
     apply_trial t;
-    apply_describe(s, where, relu6, &t);
+    apply_describe(s, where, relu6, storage, &t);
     if (begin(s, &t, ", NaN and infinities")) {
         apply_values(s, &t, false);
         const double bad[] = {NAN, INFINITY, -INFINITY};
@@ -59,11 +61,14 @@ static void not_finite(subject *s, const apply_shape *where, bool relu6)
 
 static void each_flag(subject *s, const apply_shape *where)
 {
-    for (int flags = 0; flags < 4; flags++) {
-        against_reference(s, where, (flags & 1) != 0, (flags & 2) != 0);
+    static const mbt_storage storages[] = {MBT_STORAGE_FP32, MBT_STORAGE_BF16};
+    for (int k = 0; k < 2; k++) {
+        for (int flags = 0; flags < 4; flags++) {
+            against_reference(s, where, (flags & 1) != 0, (flags & 2) != 0, storages[k]);
+        }
+        not_finite(s, where, true, storages[k]);
+        not_finite(s, where, false, storages[k]);
     }
-    not_finite(s, where, true);
-    not_finite(s, where, false);
 }
 
 static void cases(subject *s)

@@ -11,14 +11,15 @@
 #include <string.h>
 
 #include "kernels/checks.h"
+#include "kernels/weights.h"
 #include "ref/ref.h"
 
-/* A case and its operands; weights in the slice's stored form where kernels see them. */
+/* A case and its operands; weights in the stored form where kernels see them. */
 struct trial {
     mbt_conv_desc desc;
     ref_conv ref;
     bool wide;
-    mbt_params params;
+    test_weights stored;
     double *x, *weights, *dy;
     double *bias; /* [c_out], for the cases that have one */
 };
@@ -36,58 +37,6 @@ static void describe(const subject *s, struct trial *t, int sections)
     t->desc.kernel = r->kernel;
     t->desc.stride = r->stride;
     t->desc.pad = r->pad;
-}
-
-static void add_slice(struct trial *t)
-{
-    mbt_error err;
-    const mbt_slice slice = {
-        .name = "w",
-        .kind = t->desc.depthwise ? MBT_PARAM_DEPTHWISE : MBT_PARAM_CONV,
-        .form = mbt_conv_form(&t->desc),
-        .rank = 4,
-        .dims = {t->ref.c_out, t->ref.c_in / t->ref.groups, t->ref.kernel, t->ref.kernel},
-        .in = t->desc.in,
-        .out = t->desc.out,
-        .trained = true,
-    };
-    assert_int_equal(mbt_params_add(&t->params, &slice, &err), MBT_OK);
-}
-
-/* Floats of the form itself: `stored` rounds them up, and nobody writes what it adds. */
-static size_t form_floats(const struct trial *t)
-{
-    const size_t taps = (size_t)t->ref.kernel * (size_t)t->ref.kernel;
-    const size_t inputs = t->desc.depthwise ? 1
-                          : t->desc.image   ? (size_t)t->ref.c_in
-                                            : (size_t)mbt_layout_section(&t->desc.in);
-    return (size_t)mbt_layout_stored(&t->desc.out) * inputs * taps;
-}
-
-static float *stored_weights(subject *s, const struct trial *t, const double *weights)
-{
-    float *stored = subject_take(s, t->params.n_floats * sizeof *stored);
-    mbt_slice_pack(t->params.slices, subject_floats(s, weights, ref_conv_weights(&t->ref)), stored);
-    return stored;
-}
-
-/* Canonical values of a weight gradient, whose padding must be zero. */
-static double *read_weights(subject *s, const struct trial *t, const float *stored)
-{
-    const size_t count = ref_conv_weights(&t->ref);
-    float *all = subject_take(s, t->params.n_floats * sizeof *all);
-    float *canonical = subject_take(s, count * sizeof *canonical);
-    float *again = subject_take(s, t->params.n_floats * sizeof *again);
-    memcpy(all, stored, form_floats(t) * sizeof *all);
-    mbt_slice_unpack(t->params.slices, all, canonical);
-    mbt_slice_pack(t->params.slices, canonical, again);
-    for (size_t i = 0; i < form_floats(t); i++) {
-        if (again[i] != all[i]) {
-            fail_msg("%s: stored weight %zu is %g, wanted %g: padding is zero", s->label, i,
-                     (double)all[i], (double)again[i]);
-        }
-    }
-    return subject_widened(s, canonical, count);
 }
 
 /* Lets `kernel` do one pass; returns its result in PyTorch's order. */
@@ -110,9 +59,9 @@ static double *run_pass(subject *s, struct trial *t, mbt_op op)
     const size_t prepared = ops->prepared(instance);
     if (op == MBT_OP_CONV_BACKWARD_WEIGHTS) {
         assert_int_equal(prepared, 0); /* a gradient goes where the slice is */
-        args.weights = subject_take(s, form_floats(t) * sizeof(float));
+        args.weights = subject_take(s, t->stored.form * sizeof(float));
     } else {
-        args.weights = stored_weights(s, t, t->weights);
+        args.weights = weights_pack(s, &t->stored, t->weights);
         if (prepared > 0) {
             float *laid_out = subject_take(s, prepared * sizeof *laid_out);
             ops->prepare(instance, args.weights, laid_out, args.scratch);
@@ -135,7 +84,7 @@ static double *run_pass(subject *s, struct trial *t, mbt_op op)
         map_unchanged(s, &out, "out");
     }
     if (op == MBT_OP_CONV_BACKWARD_WEIGHTS) {
-        return read_weights(s, t, args.weights);
+        return weights_read(s, &t->stored, args.weights);
     }
     const test_map *result = op == MBT_OP_CONV_FORWARD ? &out : &in;
     map_written(s, result, op == MBT_OP_CONV_FORWARD ? "out" : "in");
@@ -221,8 +170,7 @@ static void one_trial(subject *s, struct trial *t)
                        r->n, t->wide ? " of more" : "")) {
         return;
     }
-    t->params = (mbt_params){0};
-    add_slice(t);
+    t->stored = weights_make(&t->desc, &t->ref);
     t->x = subject_values(s, ref_conv_in(r));
     t->weights = subject_values(s, ref_conv_weights(r));
     t->dy = subject_values(s, ref_conv_out(r));
@@ -231,7 +179,7 @@ static void one_trial(subject *s, struct trial *t)
         with_bias_and_activation(s, t);
     }
     adjoint_identity(s, t);
-    mbt_params_clear(&t->params);
+    weights_release(&t->stored);
     subject_end(s);
 }
 

@@ -1,55 +1,137 @@
 /* norm_backward alone, and with statistics, apply and its way back as the gradient of batch norm.
  */
-#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "kernels/apply_trial.h"
 #include "kernels/checks.h"
 #include "ref/ref.h"
 
-static void one_case(subject *s, const mbt_layout *l, int n, bool wide, bool in_place)
+struct norm_case {
+    mbt_layout layout; /* of y and dy */
+    int n;
+    bool wide, in_place;
+    bool moved; /* u lies in another layout */
+    int sections;
+    channel_map map;
+    mbt_storage u, y;
+};
+
+static bool begin(subject *s, const struct norm_case *c)
 {
-    const ref_shape shape = {n, l->c, l->h, l->w};
+    char where[LABEL_BYTES / 2] = "";
+    const mbt_layout *l = &c->layout;
+    if (c->moved) {
+        (void)snprintf(where, sizeof where, ", of %d sections, %s", c->sections,
+                       channel_map_name(c->map));
+    }
+    return subject_begin(s, l, "%d channels, %d sections, map %dx%d, %d images%s%s, u %s%s, y %s",
+                         l->c, l->sections, l->h, l->w, c->n, c->wide ? " of more" : "",
+                         c->in_place ? ", dy is u" : "", storage_name(c->u), where,
+                         storage_name(c->y));
+}
+
+/* From u's layout to y's: from[k] is where channel k comes from. */
+static mbt_layout move(const struct norm_case *c, int *from, mbt_shuffle *shuffle)
+{
+    mbt_layout l = c->layout;
+    mbt_error err = {0};
+    l.sections = c->moved ? c->sections : l.sections;
+    for (int k = 0; k < l.c; k++) {
+        from[k] = c->moved ? channel_map_source(c->map, k, l.c) : k;
+    }
+    assert_int_equal(mbt_shuffle_create(&l, &c->layout, from, shuffle, &err), MBT_OK);
+    return l;
+}
+
+static void one_case(subject *s, const struct norm_case *c)
+{
+    const mbt_layout *l = &c->layout;
+    const ref_shape shape = {c->n, l->c, l->h, l->w};
     const size_t count = ref_elements(&shape), channels = (size_t)l->c;
-    if (!subject_begin(s, l, "%d channels, %d sections, map %dx%d, %d images%s%s", l->c,
-                       l->sections, l->h, l->w, n, wide ? " of more" : "",
-                       in_place ? ", dy is u" : "")) {
+    const size_t pixels = (size_t)(l->h * l->w);
+    if (!begin(s, c)) {
         return;
     }
-    const double *u = subject_values(s, count), *y = subject_values(s, count);
+    mbt_shuffle shuffle;
+    int *from = subject_take(s, channels * sizeof *from);
+    const mbt_layout u_layout = move(c, from, &shuffle);
+    const double *u = subject_values_as(s, count, c->u), *y = subject_values_as(s, count, c->y);
     const double *mean = subject_values(s, channels), *c1 = subject_values(s, channels);
     const double *c2 = subject_values(s, channels), *c3 = subject_values(s, channels);
-    test_map m_u = map_take(s, l, n, wide, false), m_y = map_take(s, l, n, wide, false);
-    map_fill(s, &m_u, u);
+    double *u_there = subject_doubles(s, count);
+    for (size_t i = 0; i < count; i++) {
+        const size_t k = i / pixels % channels;
+        u_there[i + ((size_t)from[k] - k) * pixels] = u[i];
+    }
+    test_map m_u = map_take_as(s, &u_layout, c->n, c->wide, c->u);
+    test_map m_y = map_take_as(s, l, c->n, c->wide, c->y);
+    map_fill(s, &m_u, u_there);
     map_fill(s, &m_y, y);
-    test_map m_dy = in_place ? m_u : map_take(s, l, n, wide, false);
+    test_map m_dy = c->in_place ? m_u : map_take(s, l, c->n, c->wide, false);
     const mbt_norm_backward_args args = {
         .u = m_u.view,
         .y = m_y.view,
         .dy = m_dy.view,
+        .u_layout = c->moved ? &u_layout : NULL,
+        .u_shuffle = c->moved ? &shuffle : NULL,
         .mean = channels_pack(s, l, mean),
         .c1 = channels_pack(s, l, c1),
         .c2 = channels_pack(s, l, c2),
         .c3 = channels_pack(s, l, c3),
     };
-    s->row->run.norm_backward(l, n, &args);
+    s->row->run.norm_backward(l, c->n, &args);
     map_unchanged(s, &m_y, "y");
-    if (!in_place) {
+    if (!c->in_place) {
         map_unchanged(s, &m_u, "u");
     }
     map_written(s, &m_dy, "dy");
     double *want = subject_doubles(s, count);
     ref_norm_backward(&shape, u, y, mean, c1, c2, c3, want);
     subject_compare(s, "dy", map_read(s, &m_dy), want, count, 1e-5);
+    mbt_shuffle_clear(&shuffle);
     subject_end(s);
+}
+
+/* Every pair of storages, where u is and in every other layout. */
+static void each_mixture(subject *s, struct norm_case c)
+{
+    static const mbt_storage storages[] = {MBT_STORAGE_FP32, MBT_STORAGE_BF16};
+    for (int kind = 0; kind < 4; kind++) {
+        c.u = storages[kind % 2];
+        c.y = storages[kind / 2];
+        c.moved = false;
+        for (int in_place = 0; in_place <= (c.u == MBT_STORAGE_FP32 ? 1 : 0); in_place++) {
+            c.in_place = in_place == 1;
+            one_case(s, &c);
+        }
+        c.in_place = false;
+        c.moved = true;
+        for (int to = 0; to < 2 * MAP_KINDS; to++) {
+            c.sections = 1 + to % 2;
+            c.map = (channel_map)(to / 2);
+            one_case(s, &c);
+        }
+    }
 }
 
 static void cases(subject *s)
 {
-    static const int widths[] = {16, 24, 32}, images[] = {1, 2, 5};
+    static const int widths[] = {16, 24, 32, 144}, images[] = {1, 2, 5};
     static const int sides[][2] = {{1, 1}, {4, 4}, {5, 7}, {8, 8}};
-    for (int i = 0; i < 3 * 4 * 2 * 3 * 2; i++) {
-        const int *side = sides[i / 3 % 4];
-        const mbt_layout l = {widths[i % 3], side[0], side[1], 1 + i / 12 % 2, s->block};
-        one_case(s, &l, images[i / 24 % 3], i % 2 == 1, i / 72 == 1);
+    for (int i = 0; i < 4 * 4 * 2; i++) {
+        const int *side = sides[i / 4 % 4], turn = i + i / 4 + i / 16;
+        each_mixture(s, (struct norm_case){
+                            .layout = {widths[i % 4], side[0], side[1], 1 + i / 16, s->block},
+                            .n = images[turn % 3],
+                            .wide = turn % 2 == 1,
+                        });
     }
 }
 

@@ -9,7 +9,8 @@ void check_stats(subject *s);
 void check_apply(subject *s);
 void check_apply_backward(subject *s);
 void check_norm_backward(subject *s);
-void check_pool(subject *s); /* both directions */
+void check_depthwise(subject *s); /* both directions */
+void check_pool(subject *s);      /* both directions */
 void check_quantise(subject *s);
 
 /* Statistics, apply and the way back together are the gradient of batch norm: for any of their

@@ -99,13 +99,37 @@ double subject_random(subject *s)
     return (double)((int64_t)(s->random >> 40) * 2 + 1 - (1 << 24)) * 0x1p-24;
 }
 
-double *subject_values(subject *s, size_t count)
+double subject_kept(double v, mbt_storage storage)
+{
+    /* bf16 has 8 bits of a value, and quanta of 2^-133 below the normal numbers. */
+    enum { BITS = 8, LEAST = -125, BEYOND = 128 };
+    if (storage == MBT_STORAGE_FP32 || v == 0 || !isfinite(v)) {
+        return v;
+    }
+    int exponent;
+    (void)frexp(v, &exponent); /* 2^(exponent-1) <= |v| < 2^exponent */
+    const int quantum = (exponent > LEAST ? exponent : LEAST) - BITS;
+    const double size = ldexp(floor(ldexp(fabs(v), -quantum) + 0.5), quantum);
+    return copysign(size < ldexp(1, BEYOND) ? size : INFINITY, v);
+}
+
+double *subject_values_as(subject *s, size_t count, mbt_storage storage)
 {
     double *values = subject_doubles(s, count);
     for (size_t i = 0; i < count; i++) {
-        values[i] = (float)subject_random(s);
+        values[i] = subject_kept((float)subject_random(s), storage);
     }
     return values;
+}
+
+double *subject_values(subject *s, size_t count)
+{
+    return subject_values_as(s, count, MBT_STORAGE_FP32);
+}
+
+const char *storage_name(mbt_storage storage)
+{
+    return storage == MBT_STORAGE_BF16 ? "bf16" : "fp32";
 }
 
 float *subject_floats(subject *s, const double *values, size_t count)
@@ -133,19 +157,27 @@ void subject_near(const subject *s, const char *what, double got, double want, d
     }
 }
 
-void subject_compare(const subject *s, const char *what, const double *got, const double *want,
-                     size_t count, double tolerance)
+void subject_compare_kept(const subject *s, const char *what, const double *got, const double *want,
+                          size_t count, double tolerance, mbt_storage storage)
 {
+    const double rounding = storage == MBT_STORAGE_BF16 ? 0x1p-8 : 0;
     double scale = 0;
     for (size_t i = 0; i < count; i++) {
         scale = fmax(scale, fabs(want[i]));
     }
     for (size_t i = 0; i < count; i++) {
-        if (!(fabs(got[i] - want[i]) <= tolerance * scale)) {
+        const double allowed = tolerance * scale + rounding * fabs(want[i]);
+        if (!(fabs(got[i] - want[i]) <= allowed)) {
             fail_msg("%s: %s: element %zu: got %.9g, wanted %.9g within %.2g", s->label, what, i,
-                     got[i], want[i], tolerance * scale);
+                     got[i], want[i], allowed);
         }
     }
+}
+
+void subject_compare(const subject *s, const char *what, const double *got, const double *want,
+                     size_t count, double tolerance)
+{
+    subject_compare_kept(s, what, got, want, count, tolerance, MBT_STORAGE_FP32);
 }
 
 /* ---- maps ---- */
@@ -155,31 +187,62 @@ static size_t plain_image(const mbt_layout *l)
     return (size_t)l->c * (size_t)l->h * (size_t)l->w;
 }
 
-static size_t map_floats(const test_map *map)
+static size_t map_elements(const test_map *map)
 {
     return map->plain ? (size_t)map->capacity * plain_image(&map->layout)
                       : mbt_layout_floats(&map->layout, map->capacity);
 }
 
-static mbt_map map_tile(const test_map *map, float *data)
+static size_t map_bytes(const test_map *map)
+{
+    return map_elements(map) * mbt_storage_bytes(map->storage);
+}
+
+/* The tile in `data`, which is as large as the whole map. */
+static mbt_map map_tile(const test_map *map, void *data, mbt_storage storage)
 {
     return map->plain
-               ? (mbt_map){.data = data + (size_t)map->first * plain_image(&map->layout)}
-               : mbt_map_view(&map->layout, data, MBT_STORAGE_FP32, map->capacity, map->first);
+               ? (mbt_map){.data = (float *)data + (size_t)map->first * plain_image(&map->layout)}
+               : mbt_map_view(&map->layout, data, storage, map->capacity, map->first);
+}
+
+static test_map map_make(subject *s, test_map map, bool wide)
+{
+    map.first = wide ? 2 : 0;
+    map.capacity = wide ? map.n + 3 : map.n;
+    map.data = subject_take(s, map_bytes(&map));
+    map.view = map_tile(&map, map.data, map.storage);
+    return map;
 }
 
 test_map map_take(subject *s, const mbt_layout *layout, int n, bool wide, bool plain)
 {
-    test_map map = {.layout = *layout, .n = n, .plain = plain};
-    map.first = wide ? 2 : 0;
-    map.capacity = wide ? n + 3 : n;
-    map.data = subject_take(s, map_floats(&map) * sizeof *map.data);
-    map.view = map_tile(&map, map.data);
-    return map;
+    return map_make(s, (test_map){.layout = *layout, .n = n, .plain = plain}, wide);
 }
 
-static void pack(const test_map *map, const float *nchw, mbt_map to)
+test_map map_take_as(subject *s, const mbt_layout *layout, int n, bool wide, mbt_storage storage)
 {
+    return map_make(s, (test_map){.layout = *layout, .n = n, .storage = storage}, wide);
+}
+
+/* The whole map as floats: itself or a copy, blank where it is. */
+static float *map_floats(subject *s, const test_map *map)
+{
+    if (map->storage == MBT_STORAGE_FP32) {
+        return map->data;
+    }
+    const uint16_t *halves = map->data, blank = BLANK << 8 | BLANK;
+    float *floats = subject_take(s, map_elements(map) * sizeof *floats);
+    for (size_t i = 0; i < map_elements(map); i++) {
+        const uint32_t bits = (uint32_t)halves[i] << 16 | (halves[i] == blank ? blank : 0);
+        memcpy(&floats[i], &bits, sizeof bits);
+    }
+    return floats;
+}
+
+static void pack(const test_map *map, const float *nchw, float *floats)
+{
+    const mbt_map to = map_tile(map, floats, MBT_STORAGE_FP32);
     if (map->plain) {
         memcpy(to.data, nchw, (size_t)map->n * plain_image(&map->layout) * sizeof *nchw);
     } else {
@@ -190,21 +253,32 @@ static void pack(const test_map *map, const float *nchw, mbt_map to)
 static float *unpack(subject *s, const test_map *map)
 {
     const size_t count = (size_t)map->n * plain_image(&map->layout);
+    const mbt_map from = map_tile(map, map_floats(s, map), MBT_STORAGE_FP32);
     float *nchw = subject_take(s, count * sizeof *nchw);
     if (map->plain) {
-        memcpy(nchw, map->view.data, count * sizeof *nchw);
+        memcpy(nchw, from.data, count * sizeof *nchw);
     } else {
-        mbt_map_unpack(&map->layout, map->n, map->view, nchw);
+        mbt_map_unpack(&map->layout, map->n, from, nchw);
     }
     return nchw;
 }
 
 void map_fill(subject *s, test_map *map, const double *nchw)
 {
-    const size_t bytes = map_floats(map) * sizeof *map->data;
-    pack(map, subject_floats(s, nchw, (size_t)map->n * plain_image(&map->layout)), map->view);
-    map->before = subject_take(s, bytes);
-    memcpy(map->before, map->data, bytes);
+    const size_t count = (size_t)map->n * plain_image(&map->layout);
+    float *floats = map_floats(s, map);
+    for (size_t i = 0; i < count; i++) {
+        const double kept = subject_kept(nchw[i], map->storage);
+        assert_true(kept == nchw[i] || isnan(nchw[i]));
+    }
+    pack(map, subject_floats(s, nchw, count), floats);
+    for (size_t i = 0; map->storage == MBT_STORAGE_BF16 && i < map_elements(map); i++) {
+        uint32_t bits;
+        memcpy(&bits, &floats[i], sizeof bits);
+        ((uint16_t *)map->data)[i] = (uint16_t)(bits >> 16);
+    }
+    map->before = subject_take(s, map_bytes(map));
+    memcpy(map->before, map->data, map_bytes(map));
 }
 
 double *map_read(subject *s, const test_map *map)
@@ -216,21 +290,22 @@ void map_written(subject *s, const test_map *map, const char *what)
 {
     /* Packed once more, what was unpacked must give the same map: zeros as padding, blank outside.
      */
-    const size_t floats = map_floats(map);
+    const size_t floats = map_elements(map);
+    const float *got = map_floats(s, map);
     float *want = subject_take(s, floats * sizeof *want);
-    pack(map, unpack(s, map), map_tile(map, want));
+    pack(map, unpack(s, map), want);
     for (size_t i = 0; i < floats; i++) {
-        if (map->data[i] != want[i] && memcmp(&map->data[i], &want[i], sizeof want[i]) != 0) {
-            fail_msg("%s: %s: stored float %zu of %zu is %g, wanted %g: padding is zero, and other "
-                     "images are not touched",
-                     s->label, what, i, floats, (double)map->data[i], (double)want[i]);
+        if (got[i] != want[i] && memcmp(&got[i], &want[i], sizeof want[i]) != 0) {
+            fail_msg("%s: %s: stored element %zu of %zu is %g, wanted %g: padding is zero, and "
+                     "other images are not touched",
+                     s->label, what, i, floats, (double)got[i], (double)want[i]);
         }
     }
 }
 
 void map_unchanged(const subject *s, const test_map *map, const char *what)
 {
-    if (memcmp(map->data, map->before, map_floats(map) * sizeof *map->data) != 0) {
+    if (memcmp(map->data, map->before, map_bytes(map)) != 0) {
         fail_msg("%s: %s: an input was written to", s->label, what);
     }
 }

@@ -12,7 +12,7 @@
 
 #include "mbt/kernel.h"
 
-enum { TAKEN_MAX = 96, LABEL_BYTES = 200 };
+enum { TAKEN_MAX = 192, LABEL_BYTES = 200 };
 
 typedef struct taken {
     unsigned char *base;
@@ -49,9 +49,19 @@ double *subject_values(subject *s, size_t count); /* random ones */
 float *subject_floats(subject *s, const double *values, size_t count);
 double *subject_widened(subject *s, const float *values, size_t count);
 
+/* What is kept of v, by the definition in tensor.h; NaN stays NaN. */
+double subject_kept(double v, mbt_storage storage);
+/* Random ones that a map of this storage can hold. */
+double *subject_values_as(subject *s, size_t count, mbt_storage storage);
+const char *storage_name(mbt_storage storage);
+
 /* Fails unless |got - want| <= tolerance * max |want| everywhere. */
 void subject_compare(const subject *s, const char *what, const double *got, const double *want,
                      size_t count, double tolerance);
+/* The same for a map of this storage: what rounding an element to bf16 may move it by is allowed
+ * beside the tolerance. */
+void subject_compare_kept(const subject *s, const char *what, const double *got, const double *want,
+                          size_t count, double tolerance, mbt_storage storage);
 /* The same with a scale of its own. */
 void subject_near(const subject *s, const char *what, double got, double want, double allowed);
 
@@ -61,12 +71,17 @@ typedef struct test_map {
     mbt_layout layout;
     int n, capacity, first; /* the tile is images first .. first+n-1 of `capacity` */
     bool plain;             /* [N][C][H][W] as it is */
-    float *data, *before;   /* the whole map, and its copy after map_fill */
-    mbt_map view;           /* of the tile */
+    mbt_storage storage;
+    void *data, *before; /* the whole map, and its copy after map_fill */
+    mbt_map view;        /* of the tile */
 } test_map;
 
 /* How the tile lies in its map: `wide` false: alone; true: behind images and before others. */
 test_map map_take(subject *s, const mbt_layout *layout, int n, bool wide, bool plain);
+test_map map_take_as(subject *s, const mbt_layout *layout, int n, bool wide, mbt_storage storage);
+/* Fails unless the map can hold the values as they are: the reference must see what the kernel
+ * sees.
+ */
 void map_fill(subject *s, test_map *map, const double *nchw);
 double *map_read(subject *s, const test_map *map);
 /* An output: the tile's padding is zero, what lies outside of the tile is untouched. */

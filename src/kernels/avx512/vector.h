@@ -48,11 +48,13 @@ INLINE void ask_ahead(const void *block, size_t at, int bf16)
     _mm_prefetch((const char *)block + at * (bf16 ? 2 : 4) + AHEAD_BYTES, _MM_HINT_T0);
 }
 
-/* Rounds to bf16, half away from zero: an addition and a shift of integers. NaN and infinity stay
- * what they are. */
+/* Rounds to bf16, half away from zero: an addition and a shift of integers. The addition would
+ * carry some NaN into zero, so each becomes the processor's own first; infinity stays. */
 INLINE __m512i upper_halves(__m512 v)
 {
+    enum { OWN_NAN_FOR_NAN = 0x33 }; /* responses to the two kinds of NaN; to all else: as it is */
     const __m512i half = _mm512_set1_epi32(0x8000);
+    v = _mm512_fixupimm_ps(v, v, _mm512_set1_epi32(OWN_NAN_FOR_NAN), 0);
     return _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(v), half), 16);
 }
 

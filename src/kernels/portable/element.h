@@ -2,6 +2,7 @@
 #ifndef MBT_KERNELS_PORTABLE_ELEMENT_H
 #define MBT_KERNELS_PORTABLE_ELEMENT_H
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/passes.h"
@@ -20,13 +21,15 @@ static inline float element(const void *block, size_t at, mbt_storage storage)
 /* Stores v and returns what is kept of it. */
 static inline float element_keep(void *block, size_t at, float v, mbt_storage storage)
 {
+    const uint32_t own_nan = 0xffc00000u; /* what the processor makes */
     uint32_t bits;
     if (storage == MBT_STORAGE_FP32) {
         ((float *)block)[at] = v;
         return v;
     }
     memcpy(&bits, &v, sizeof bits);
-    ((uint16_t *)block)[at] = (uint16_t)((bits + 0x8000u) >> 16);
+    bits = isnan(v) ? own_nan : bits + 0x8000u; /* the addition would carry some NaN into zero */
+    ((uint16_t *)block)[at] = (uint16_t)(bits >> 16);
     return element(block, at, storage);
 }
 
