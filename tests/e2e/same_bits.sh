@@ -36,6 +36,15 @@ expect 0 "$ckpt" show mobilenetv2-1/checkpoints/best.h5
 best=$(sed -n 's/^best top-1 *\([0-9.]*\) %.*/\1/p' out)
 grep -q "^validation .*top-1  *$best %" eval-1 || die "best top-1 is $best, eval says $(cat eval-1)"
 
+# Activations kept in bf16 round the same on any number of ranks.
+for n in 1 2 3; do
+    expect 0 ranks "$n" small.json --set plan.storage=bf16 --set train.epochs=1 --set train.batch=128 \
+        --set "run.folder=bf16-$n"
+    [ "$(digest "bf16-$n")" = "$(digest bf16-1)" ] || die "bf16: other weights on $n ranks than on 1"
+done
+expect 0 ranks 1 small.json --set train.epochs=1 --set train.batch=128 --set run.folder=fp32
+[ "$(digest bf16-1)" != "$(digest fp32)" ] || die "bf16 and fp32 end in one state"
+
 # More ranks than groups: 16 samples in groups of 8 feed two of three.
 set -- small.json --set train.epochs=1 --set train.batch=16 --set data.train_limit=60
 expect 0 ranks 2 "$@" --set run.folder=full

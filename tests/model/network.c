@@ -14,6 +14,27 @@
 #include "mbt/loss.h"
 #include "mbt/rng.h"
 
+const network_wish network_families[NETWORK_FAMILIES] = {
+    {.name = "mobilenetv2",
+     .downsampling = 8,
+     .width = 0.25,
+     .dropout = 0.2,
+     .group = NETWORK_GROUP},
+    {.name = "igcv3d", .depth = "0.5", .downsampling = 4, .width = 0.25, .group = NETWORK_GROUP},
+    {.name = "igcv3d_seesaw",
+     .depth = "0.5",
+     .downsampling = 8,
+     .width = 0.25,
+     .group = NETWORK_GROUP},
+    {.name = "igcv3d_seed",
+     .depth = "0.5",
+     .downsampling = 4,
+     .width = 0.25,
+     .dropout = 0.5,
+     .group = NETWORK_GROUP,
+     .input_gradient = true},
+};
+
 network *network_of(const mbt_graph *graph, const mbt_plan_options *options)
 {
     network *net = calloc(1, sizeof *net);
@@ -46,6 +67,7 @@ network *network_make(const network_wish *wish)
         .isa = wish->isa,
         .threads = wish->threads,
         .storage = wish->storage,
+        .pass_by_pass = wish->pass_by_pass,
         .training = true,
         .bn_eps = 1e-5,
         .input_gradient = wish->input_gradient,
@@ -149,6 +171,17 @@ void network_fill(network *net, int first)
     net->dropout = (mbt_exec_dropout){.seed = 9, .epoch = 2, .sample_ids = net->ids};
 }
 
+network *network_ready(const network_wish *wish, int group, int tile, mbt_isa isa)
+{
+    network_wish w = *wish;
+    w.group = group;
+    w.tile = tile;
+    w.isa = isa;
+    network *net = network_make(&w);
+    network_fill(net, 0);
+    return net;
+}
+
 double network_forward(network *net, int n, bool with_dropout)
 {
     const mbt_layout *l = &net->plan->values[net->plan->output].layout;
@@ -163,6 +196,13 @@ double network_forward(network *net, int n, bool with_dropout)
 void network_backward(network *net, int n, bool with_dropout)
 {
     mbt_exec_backward(net->plan, n, 1, with_dropout ? &net->dropout : NULL, NULL, NULL);
+}
+
+double network_step(network *net, int n)
+{
+    const double loss = network_forward(net, n, true);
+    network_backward(net, n, true);
+    return loss;
 }
 
 float *network_output(const network *net, int n)

@@ -8,7 +8,7 @@
 #include "mbt/arch.h"
 #include "mbt/exec.h"
 
-enum { NETWORK_GROUP_MAX = 16, NETWORK_CLASSES = 10 };
+enum { NETWORK_GROUP_MAX = 16, NETWORK_GROUP = 6, NETWORK_CLASSES = 10, NETWORK_FAMILIES = 4 };
 
 /* What is asked for; zero means: "1.0", width 1, no dropout, input of 3 x 16 x 16, a group of 6. */
 typedef struct network_wish {
@@ -17,9 +17,9 @@ typedef struct network_wish {
     double width, dropout;
     int side, group, tile;
     mbt_isa isa; /* as it is: MBT_ISA_X86_64 is zero */
-    bool input_gradient;
     int threads;
     mbt_storage storage;
+    bool pass_by_pass, input_gradient;
 } network_wish;
 
 typedef struct network {
@@ -29,6 +29,9 @@ typedef struct network {
     uint32_t ids[NETWORK_GROUP_MAX];
     mbt_exec_dropout dropout;
 } network;
+
+/* Every family in small; together they have all kinds of segments. */
+extern const network_wish network_families[NETWORK_FAMILIES];
 
 network *network_make(const network_wish *wish);
 /* Of a graph built by hand, which the network then owns. */
@@ -40,9 +43,13 @@ void network_destroy(network *net);
 void network_fill(network *net, int first);
 void network_images(network *net, int first);
 
+/* The wish with another group, tile and level; filled. */
+network *network_ready(const network_wish *wish, int group, int tile, mbt_isa isa);
+
 /* Loss per image of n images; afterwards the output's gradient is there. */
 double network_forward(network *net, int n, bool with_dropout);
 void network_backward(network *net, int n, bool with_dropout);
+double network_step(network *net, int n); /* both, with dropout; the loss */
 
 /* In PyTorch's order; caller frees. */
 float *network_gradient(const network *net, const mbt_slice *slice);

@@ -1,6 +1,5 @@
-/* Running a plan: what its results may not depend on (tiles, kernels, what lies in memory, images
- * that are not asked for), evaluation against training, and the order in which gradients complete.
- */
+/* Running a plan: bits that may not depend on what lies in memory, on threads or on images that are
+ * not asked for, evaluation against training, and the order in which gradients complete. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,129 +13,7 @@
 #include "mbt/arena.h"
 #include "model/gradient.h"
 
-enum { GROUP = 6 };
-
-/* Every family; together they have all kinds of segments. */
-static const network_wish wishes[] = {
-    {.name = "mobilenetv2", .downsampling = 8, .width = 0.25, .dropout = 0.2, .group = GROUP},
-    {.name = "igcv3d", .depth = "0.5", .downsampling = 4, .width = 0.25, .group = GROUP},
-    {.name = "igcv3d_seesaw", .depth = "0.5", .downsampling = 8, .width = 0.25, .group = GROUP},
-    {.name = "igcv3d_seed",
-     .depth = "0.5",
-     .downsampling = 4,
-     .width = 0.25,
-     .dropout = 0.5,
-     .group = GROUP,
-     .input_gradient = true},
-};
-enum { N_WISHES = sizeof wishes / sizeof wishes[0] };
-
-static network *make(const network_wish *wish, int group, int tile, mbt_isa isa)
-{
-    network_wish w = *wish;
-    w.group = group;
-    w.tile = tile;
-    w.isa = isa;
-    network *net = network_make(&w);
-    network_fill(net, 0);
-    return net;
-}
-
-/* ---- results agree ---- */
-
-/* Far from kinks rounding moves a gradient by some 1e-5 of itself: no activation changes sides. */
-static void compare(const network *a, const network *b, const char *what)
-{
-    const mbt_params *params = &a->plan->params;
-    double largest = 0;
-    int n_compared = 0;
-    for (int i = 0; i < params->n_slices; i++) {
-        float *g = network_gradient(a, &params->slices[i]);
-        const double norm = norm_of(g, params->slices[i].count);
-        largest = params->slices[i].trained ? fmax(largest, norm) : largest;
-        free(g);
-    }
-    for (int i = 0; i < params->n_slices; i++) {
-        const mbt_slice *slice = &params->slices[i];
-        const mbt_slice *other = mbt_params_find(&b->plan->params, slice->name);
-        assert_non_null(other);
-        float *g = network_gradient(a, slice), *h = network_gradient(b, other);
-        const double norm = norm_of(g, slice->count), its = norm_of(h, slice->count);
-        for (size_t k = 0; k < slice->count; k++) {
-            h[k] -= g[k];
-        }
-        const double apart = norm_of(h, slice->count);
-        const double size = norm + 1e-4 * (slice->trained ? largest : 0.01);
-        if (!(fabs(norm - its) <= 1e-4 * size) || !(apart <= 3e-4 * size)) {
-            fail_msg("%s, %s: %s has a gradient of norm %g, %g apart from one of %g", a->graph.name,
-                     what, slice->name, its, apart, norm);
-        }
-        n_compared += norm > 1e-4 * largest;
-        free(g);
-        free(h);
-    }
-    assert_true(n_compared > params->n_slices / 3); /* the others have no gradient to speak of */
-}
-
-static double step(network *net, int n)
-{
-    const double loss = network_forward(net, n, true);
-    network_backward(net, n, true);
-    return loss;
-}
-
-static void tiles_and_kernels_agree(void **state)
-{
-    static const struct {
-        int tile;
-        mbt_isa isa;
-        const char *name;
-    } others[] = {
-        {1, MBT_ISA_AVX512, "tile 1"},        {2, MBT_ISA_AVX512, "tile 2"},
-        {3, MBT_ISA_AVX512, "tile 3"},        {GROUP, MBT_ISA_AVX512, "one tile"},
-        {4, MBT_ISA_AVX512, "tile 4 of 6"},   {0, MBT_ISA_AVX2, "kernels up to avx2"},
-        {0, MBT_ISA_X86_64, "any processor"}, {4, MBT_ISA_X86_64, "any processor, tile 4"},
-    };
-    (void)state;
-    for (int w = 0; w < N_WISHES; w++) {
-        network *net = make(&wishes[w], GROUP, 0, mbt_cpu_isa());
-        network_away_from_kinks(net);
-        const double loss = step(net, GROUP);
-        for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-            const mbt_isa isa = others[i].isa < mbt_cpu_isa() ? others[i].isa : mbt_cpu_isa();
-            network *other = make(&wishes[w], GROUP, others[i].tile, isa);
-            network_away_from_kinks(other);
-            const double its = step(other, GROUP);
-            if (!(fabs(its - loss) <= 1e-5 * loss)) {
-                fail_msg("%s, %s: loss %.9g, wanted %.9g", wishes[w].name, others[i].name, its,
-                         loss);
-            }
-            compare(net, other, others[i].name);
-            network_destroy(other);
-        }
-        network_destroy(net);
-    }
-}
-
-/* A group that is not full, with tiles that do not fit, is what a smaller group is. */
-static void a_part_of_the_group_agrees(void **state)
-{
-    (void)state;
-    for (int w = 0; w < N_WISHES; w++) {
-        network *exact = make(&wishes[w], 5, 5, mbt_cpu_isa());
-        network_away_from_kinks(exact);
-        const double loss = step(exact, 5);
-        for (int tile = 0; tile <= 4; tile++) {
-            network *part = make(&wishes[w], 8, tile, mbt_cpu_isa());
-            network_away_from_kinks(part);
-            const double its = step(part, 5);
-            assert_true(fabs(its - loss) <= 1e-5 * loss);
-            compare(exact, part, "5 images in a group of 8");
-            network_destroy(part);
-        }
-        network_destroy(exact);
-    }
-}
+enum { GROUP = NETWORK_GROUP };
 
 /* ---- the same bits ---- */
 
@@ -219,17 +96,20 @@ static void images_of(network *net, int n)
 static void a_run_repeats_whatever_memory_holds(void **state)
 {
     (void)state;
-    for (int w = 0; w < 2 * N_WISHES; w++) {
-        const mbt_isa isa = w % 2 == 0 ? mbt_cpu_isa() : MBT_ISA_X86_64;
-        network *net = make(&wishes[w / 2], GROUP, w % 2 == 0 ? 0 : 4, isa);
+    for (int w = 0; w < 4 * NETWORK_FAMILIES; w++) {
+        network_wish wish = network_families[w / 4];
+        const bool best = w % 2 == 0;
+        wish.storage = w / 2 % 2 == 0 ? MBT_STORAGE_FP32 : MBT_STORAGE_BF16;
+        network *net =
+            network_ready(&wish, GROUP, best ? 0 : 4, best ? mbt_cpu_isa() : MBT_ISA_X86_64);
         for (int n = GROUP; n > 2; n -= 2) {
             struct outcome outcomes[3];
             network_images(net, 0);
-            outcomes[0] = outcome_of(net, n, step(net, n));
-            outcomes[1] = outcome_of(net, n, step(net, n));
+            outcomes[0] = outcome_of(net, n, network_step(net, n));
+            outcomes[1] = outcome_of(net, n, network_step(net, n));
             litter(net);
             images_of(net, n);
-            outcomes[2] = outcome_of(net, n, step(net, n));
+            outcomes[2] = outcome_of(net, n, network_step(net, n));
             same_bits(&outcomes[0], &outcomes[1]);
             same_bits(&outcomes[0], &outcomes[2]);
             for (int i = 0; i < 3; i++) {
@@ -244,18 +124,18 @@ static void a_run_repeats_whatever_memory_holds(void **state)
 static void threads_change_no_bit(void **state)
 {
     (void)state;
-    for (int w = 0; w < 4 * N_WISHES; w++) {
-        network_wish wish = wishes[w / 4];
+    for (int w = 0; w < 4 * NETWORK_FAMILIES; w++) {
+        network_wish wish = network_families[w / 4];
         wish.storage = w % 2 == 0 ? MBT_STORAGE_FP32 : MBT_STORAGE_BF16;
         const mbt_isa isa = w % 4 < 2 ? mbt_cpu_isa() : MBT_ISA_X86_64;
         struct outcome first[2];
         for (int threads = 1; threads <= 3; threads++) {
             wish.threads = threads;
-            network *net = make(&wish, GROUP, 1 + w % 2, isa);
+            network *net = network_ready(&wish, GROUP, 1 + w % 2, isa);
             for (int part = 0; part < 2; part++) {
                 const int n = part == 0 ? GROUP : GROUP - 1;
                 network_images(net, 0);
-                struct outcome now = outcome_of(net, n, step(net, n));
+                struct outcome now = outcome_of(net, n, network_step(net, n));
                 if (threads == 1) {
                     first[part] = now;
                 } else {
@@ -274,17 +154,17 @@ static void threads_change_no_bit(void **state)
 static void groups_leave_nothing_behind(void **state)
 {
     (void)state;
-    network *net = make(&wishes[3], GROUP, 2, mbt_cpu_isa());
-    network *fresh = make(&wishes[3], GROUP, 2, mbt_cpu_isa());
+    network *net = network_ready(&network_families[3], GROUP, 2, mbt_cpu_isa());
+    network *fresh = network_ready(&network_families[3], GROUP, 2, mbt_cpu_isa());
     network_images(net, 100);
-    (void)step(net, GROUP);
+    (void)network_step(net, GROUP);
     network_images(net, 200);
-    (void)step(net, 3);
+    (void)network_step(net, 3);
     network_images(net, 0);
     mbt_exec_evaluate(net->plan, 4);
     network_fill(net, 0);
-    struct outcome used = outcome_of(net, 5, step(net, 5));
-    struct outcome first = outcome_of(fresh, 5, step(fresh, 5));
+    struct outcome used = outcome_of(net, 5, network_step(net, 5));
+    struct outcome first = outcome_of(fresh, 5, network_step(fresh, 5));
     same_bits(&first, &used);
     clear_outcome(&used);
     clear_outcome(&first);
@@ -321,8 +201,8 @@ static void adopt_statistics(network *net, int n)
 static void evaluation_with_the_groups_statistics_is_forward(void **state)
 {
     (void)state;
-    for (int w = 0; w < N_WISHES; w++) {
-        network *net = make(&wishes[w], GROUP, 0, mbt_cpu_isa());
+    for (int w = 0; w < NETWORK_FAMILIES; w++) {
+        network *net = network_ready(&network_families[w], GROUP, 0, mbt_cpu_isa());
         (void)network_forward(net, 5, false);
         float *want = network_output(net, 5);
         mbt_exec_backward(net->plan, 5, 1, NULL, NULL, NULL);
@@ -352,8 +232,9 @@ static void evaluation_with_the_groups_statistics_is_forward(void **state)
 static void a_plan_for_evaluation_alone(void **state)
 {
     (void)state;
-    for (int w = 0; w < 2 * N_WISHES; w++) {
-        network *net = make(&wishes[w / 2], GROUP, 0, w % 2 == 0 ? mbt_cpu_isa() : MBT_ISA_X86_64);
+    for (int w = 0; w < 2 * NETWORK_FAMILIES; w++) {
+        network *net = network_ready(&network_families[w / 2], GROUP, 0,
+                                     w % 2 == 0 ? mbt_cpu_isa() : MBT_ISA_X86_64);
         mbt_plan_options options = net->plan->options;
         options.training = false;
         const mbt_graph graph = net->graph;
@@ -387,7 +268,7 @@ static void a_plan_for_evaluation_alone(void **state)
 static void statistics_are_scaled(void **state)
 {
     (void)state;
-    network *net = make(&wishes[1], GROUP, 0, mbt_cpu_isa());
+    network *net = network_ready(&network_families[1], GROUP, 0, mbt_cpu_isa());
     (void)network_forward(net, GROUP, false);
     mbt_exec_backward(net->plan, GROUP, 1, NULL, NULL, NULL);
     const mbt_params *params = &net->plan->params;
@@ -430,10 +311,10 @@ static void take_range(void *context, size_t first, size_t count)
 static void ranges_come_in_order_and_complete(void **state)
 {
     (void)state;
-    for (int w = 0; w < N_WISHES; w++) {
-        network *net = make(&wishes[w], GROUP, 0, mbt_cpu_isa());
+    for (int w = 0; w < NETWORK_FAMILIES; w++) {
+        network *net = network_ready(&network_families[w], GROUP, 0, mbt_cpu_isa());
         const size_t floats = net->plan->params.n_floats;
-        (void)step(net, GROUP);
+        (void)network_step(net, GROUP);
         float *want = malloc(floats * sizeof *want);
         struct ranges r = {.net = net, .seen = calloc(floats, sizeof *r.seen)};
         assert_non_null(want);
@@ -453,8 +334,6 @@ static void ranges_come_in_order_and_complete(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles_and_kernels_agree),
-        cmocka_unit_test(a_part_of_the_group_agrees),
         cmocka_unit_test(a_run_repeats_whatever_memory_holds),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(groups_leave_nothing_behind),
