@@ -109,6 +109,10 @@ static mbt_status read_table(mbt_store *store, const char *group, int n_projecti
                             &out->fp32_deviation, err);
     }
     if (!status) {
+        status = read_array(store, group, "bf16_deviation", MBT_STORE_F64, n, 0,
+                            &out->bf16_deviation, err);
+    }
+    if (!status) {
         status = read_array(store, group, "projection", MBT_STORE_F64, n, n_projections,
                             &out->projection, err);
     }
@@ -122,6 +126,7 @@ static void clear_table(golden_table *t)
     free(t->checked);
     free(t->norm);
     free(t->fp32_deviation);
+    free(t->bf16_deviation);
     free(t->projection);
     *t = (golden_table){0};
 }
@@ -196,6 +201,10 @@ static mbt_status read_steps(mbt_store *store, golden_network *out, mbt_error *e
     if (!status) {
         status =
             mbt_store_read(store, "/loss/fp32_deviation", &reals, out->loss_fp32_deviation, err);
+    }
+    if (!status) {
+        status =
+            mbt_store_read(store, "/loss/bf16_deviation", &reals, out->loss_bf16_deviation, err);
     }
     if (!status) {
         status = mbt_store_read(store, "/inputs", &pairs, out->inputs, err);
@@ -383,4 +392,19 @@ double golden_loss_allowed(const golden_network *network, int step)
     const float loss = (float)network->loss[step];
     const double spacing = (double)nextafterf(loss, INFINITY) - (double)loss;
     return 2.0 * fmax(network->loss_fp32_deviation[step], spacing);
+}
+
+double golden_allowed_bf16(const golden_table *table, int i)
+{
+    const double deviation = table->bf16_deviation[i];
+    return table->checked[i] && deviation < 0.25 * table->norm[i] ? 2.0 * deviation : INFINITY;
+}
+
+double golden_loss_allowed_bf16(const golden_network *network)
+{
+    double largest = 0;
+    for (int step = 0; step < network->n_steps; step++) {
+        largest = fmax(largest, network->loss_bf16_deviation[step]);
+    }
+    return 2.0 * largest;
 }

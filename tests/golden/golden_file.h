@@ -34,6 +34,7 @@ typedef struct golden_table {
     int32_t *checked; /* 0: the tensor has no gradient to speak of, nothing to compare */
     double *norm;
     double *fp32_deviation; /* norm of the largest deviation of PyTorch's fp32 from these results */
+    double *bf16_deviation; /* the same when it keeps activations and their gradients in bf16 */
     int n_projections;
     double *projection; /* [n][n_projections] */
 } golden_table;
@@ -45,6 +46,7 @@ typedef struct golden_network {
     int downsampling, n_classes, n_groups, group_size, n_steps;
     double lr, momentum, weight_decay, label_smoothing, statistics_momentum, bn_eps;
     double loss[GOLDEN_MAX_STEPS], loss_fp32_deviation[GOLDEN_MAX_STEPS];
+    double loss_bf16_deviation[GOLDEN_MAX_STEPS];
     int64_t inputs[GOLDEN_MAX_STEPS][2]; /* checksums of images, of labels as float */
     golden_parameters parameters;
     golden_table gradient;   /* of step one */
@@ -97,5 +99,11 @@ double golden_allowed(const golden_table *table, int i);
 /* The same for the loss of a step (from 0), but never less than two spacings of a float there:
  * PyTorch's fp32 loss can be right by chance. */
 double golden_loss_allowed(const golden_network *network, int step);
+
+/* With activations kept in bf16: twice what PyTorch deviates when it keeps them so. Infinity also
+ * for a row that this misses by a quarter of itself or more: nothing is left to compare. */
+double golden_allowed_bf16(const golden_table *table, int i);
+/* Of the loss of any step: a single deviation can be small by chance. */
+double golden_loss_allowed_bf16(const golden_network *network);
 
 #endif

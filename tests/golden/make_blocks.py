@@ -16,7 +16,7 @@ from torch.nn import functional
 
 import formula
 import nets
-from make_networks import norm, texts, watch_kinks, write_parameters
+from make_networks import keep_in_bf16, norm, texts, watch_kinks, write_parameters
 
 PROJECTIONS, FIRST, EPS, SMOOTHING = 16, 8, 1e-5, 0.1
 # kind, arguments, images, input height and width, wanted distance from the kinks. Arguments of
@@ -57,7 +57,7 @@ def build(kind, arguments):
     return nets.Block(*arguments)
 
 
-def block(seed, kind, arguments, images, side, dtype, layout="contiguous", kernels="mkldnn", wanted_distance=None):
+def block(seed, kind, arguments, images, side, dtype, layout="contiguous", kernels="mkldnn", wanted_distance=None, bf16=False):
     """Quantities by name, the rules of the parameters, the weights and the distance from kinks; None
     when the forward pass comes nearer to a kink than wanted."""
     net = build(kind, arguments)
@@ -65,6 +65,8 @@ def block(seed, kind, arguments, images, side, dtype, layout="contiguous", kerne
     start = nets.set_weights(rules, seed)
     kinks = watch_kinks(net)
     norms = nets.norms(net)
+    if bf16:
+        keep_in_bf16(net)
     for _, m in norms:
         m.momentum, m.eps = 1.0, EPS
     net = net.to(dtype)
@@ -98,19 +100,25 @@ def loss(seed, classes, images, dtype):
 
 
 def compute(case):
-    """The case in fp64 with the first seed that is far enough from the kinks, and the largest fp32 deviations."""
+    """The case in fp64 with the first seed that is far enough from the kinks, in fp32, and with activations kept in bf16."""
     kind, arguments, images, side, distance = CASES[case]
     if kind == "loss":
         found = loss(1, arguments[0], images, torch.float64)
         others = [loss(1, arguments[0], images, torch.float32)[0]]
-        return 1, found, others
+        return 1, found, others, others
     seed = 1
     while (found := block(seed, kind, arguments, images, side, torch.float64, wanted_distance=distance)) is None:
         seed += 1
-    return seed, found, [block(seed, kind, arguments, images, side, torch.float32, *v)[0] for v in VARIANTS]
+    others = [block(seed, kind, arguments, images, side, torch.float32, *v)[0] for v in VARIANTS]
+    kept = [block(seed, kind, arguments, images, side, dtype, bf16=True)[0] for dtype in (torch.float64, torch.float32)]
+    return seed, found, others, kept
 
 
-def write(f, case, seed, found, deviation):
+def deviations(found, others):
+    return np.array([max(norm(o[k] - v) for o in others) for k, v in found.items()])
+
+
+def write(f, case, seed, found, deviation, bf16_deviation):
     kind, arguments, images, side, _ = CASES[case]
     values, rules, start, distance = found
     g = f.create_group(case)
@@ -126,6 +134,7 @@ def write(f, case, seed, found, deviation):
     g.create_dataset("checked", data=np.ones(len(values), dtype="<i4"))
     g.create_dataset("norm", data=np.array([norm(v) for v in values.values()]))
     g.create_dataset("fp32_deviation", data=deviation)
+    g.create_dataset("bf16_deviation", data=bf16_deviation)
     g.create_dataset("projection", data=np.array([formula.project(i, v, PROJECTIONS) for i, v in enumerate(values.values())]))
     g.create_dataset("first", data=np.array([np.pad(v[:FIRST], (0, FIRST - v[:FIRST].size)) for v in values.values()]))
 
@@ -141,14 +150,15 @@ def main():
         for k, v in dict(bn_eps=EPS, label_smoothing=SMOOTHING).items():
             f.attrs.create(k, v, dtype="f8")
         for case in CASES:
-            seed, found, others = compute(case)
+            seed, found, others, kept = compute(case)
             size = {k: norm(v) for k, v in found[0].items()}
-            deviation = np.array([max(norm(o[k] - v) for o in others) for k, v in found[0].items()])
+            deviation, bf16_deviation = deviations(found[0], others), deviations(found[0], kept)
             relative = deviation / np.array(list(size.values()))
+            bf16 = bf16_deviation / np.array(list(size.values()))
             worst = int(relative.argmax())
             print(f"{case:36s} seed {seed:3d} distance {found[3]:.1e}  fp32 deviation / norm: median {np.median(relative):.1e} "
-                  f"largest {relative[worst]:.1e} ({list(size)[worst]})")
-            write(f, case, seed, found, deviation)
+                  f"largest {relative[worst]:.1e} ({list(size)[worst]}); bf16: median {np.median(bf16):.1e} largest {bf16.max():.1e}")
+            write(f, case, seed, found, deviation, bf16_deviation)
 
 
 if __name__ == "__main__":

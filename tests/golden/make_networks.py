@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Writes the golden files of whole networks: what PyTorch computes in fp64, and how far its own fp32
-is from that. Run: /usr/bin/python3 make_networks.py [--dry] [CASE ...]; about ten minutes for all
+is from that. Run: /usr/bin/python3 make_networks.py [--dry] [--bf16] [CASE ...]; about ten minutes for all
 cases on one core. README.md has the file's layout, the training step and the reasons in words."""
 import argparse
 import itertools
@@ -30,6 +30,46 @@ NO_GRADIENT, ALL_NOISE = 1e-9, 0.25
 VARIANTS = list(itertools.product(("contiguous", "channels_last"), ("mkldnn", "native"), ("forward", "backward")))
 
 
+# How PyTorch computes when it keeps activations in bf16 (see Kept): the largest deviation counts.
+KEPT = [(torch.float64,), (torch.float32,)]
+
+
+def rounded(x):
+    """To bf16, half away from zero (numbers below the normal ones aside)."""
+    m, e = torch.frexp(x)
+    return torch.ldexp(torch.sign(m) * torch.floor(m.abs() * 256 + 0.5) / 256, e)
+
+
+class KeptValue(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return rounded(x)
+
+    @staticmethod
+    def backward(ctx, d):
+        return d
+
+
+class KeptGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, d):
+        return rounded(d)
+
+
+def keep_in_bf16(net):
+    """What mbtrain keeps: outputs of convolutions before batch norm, and the gradients of batch norms' outputs and of
+    what a residual is added to."""
+    for m in net.modules():
+        if isinstance(m, nets.nn.BatchNorm2d):
+            m.register_forward_pre_hook(lambda _, x: (KeptValue.apply(x[0]),))
+        if isinstance(m, (nets.nn.BatchNorm2d, nets.Block)):
+            m.register_forward_hook(lambda _, x, y: KeptGradient.apply(y))
+
+
 def tables(case):
     """Of step one; after the last step; after the last step. One step's update says no more than its gradient."""
     return ("gradient", "statistics") if CASES[case][-1] == 1 else ("gradient", "update", "statistics")
@@ -44,7 +84,7 @@ def watch_kinks(net):
     return seen
 
 
-def run(case, dtype, layout="contiguous", kernels="mkldnn", order="forward"):
+def run(case, dtype, layout="contiguous", kernels="mkldnn", order="forward", bf16=False):
     """The training steps of a case; every result as float64 arrays, and a description of the case."""
     seed, style, row, downsampling, groups, size, steps = CASES[case]
     net = nets.Network(row, downsampling, CLASSES)
@@ -52,6 +92,8 @@ def run(case, dtype, layout="contiguous", kernels="mkldnn", order="forward"):
     start = nets.set_weights(rules, seed)
     norms = nets.norms(net)
     kinks = watch_kinks(net)
+    if bf16:
+        keep_in_bf16(net)
     net = net.to(dtype)
     if layout == "channels_last":
         net = net.to(memory_format=torch.channels_last)
@@ -188,19 +230,45 @@ def write(case, golden, about, all_deviations):
             g.create_dataset("projection", data=np.array([formula.project(i, x, PROJECTIONS) for i, x in enumerate(golden[table])]))
 
 
+def add_kept(case, golden, dry):
+    """How PyTorch deviates with activations kept in bf16, into the file that is there; its projections have to be these."""
+    every = [deviations(case, golden, run(case, *v, bf16=True)[0]) for v in KEPT]
+    print(f"{case}, bf16: loss deviations", *(" ".join(f"{x:.0e}" for x in d["loss"]) + ";" for d in every))
+    with h5py.File(f"{case}.h5", "r" if dry else "r+") as f:
+        for table in tables(case) + ("loss",):
+            most = np.max([d[table] for d in every], axis=0)
+            if not dry:
+                if "bf16_deviation" in f[table]:
+                    del f[table]["bf16_deviation"]
+                f[table].create_dataset("bf16_deviation", data=most)
+            if table == "loss":
+                continue
+            size, keep = f[table]["norm"][:], f[table]["checked"][:] > 0
+            p = np.array([formula.project(i, x, PROJECTIONS) for i, x in enumerate(golden[table])])
+            assert np.abs(p - f[table]["projection"][:]).max() < 1e-9 * size.max(), "the file is of another case"
+            rel = np.array([d[table] for d in every])[:, keep] / size[keep]
+            print(f"  {table}: bf16 deviation / norm: median", " ".join(f"{x:.1e}" for x in np.median(rel, 1)), "largest",
+                  " ".join(f"{x:.0e}" for x in np.sort(rel.max(0))[-8:]), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dry", action="store_true", help="report without writing")
+    parser.add_argument("--bf16", action="store_true", help="only add bf16_deviation to files that are there")
     parser.add_argument("cases", nargs="*", metavar="CASE", default=list(CASES))
     options = parser.parse_args()
     torch.set_num_threads(1)
     for case in options.cases:
         golden, about = run(case, torch.float64)
+        if options.bf16:
+            add_kept(case, golden, options.dry)
+            continue
         results = [run(case, torch.float32, *v)[0] for v in VARIANTS]
         every = [deviations(case, golden, r) for r in results]
         report(case, golden, about, results, every)
         if not options.dry:
             write(case, golden, about, every)
+            add_kept(case, golden, False)
 
 
 if __name__ == "__main__":
