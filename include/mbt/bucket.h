@@ -5,8 +5,10 @@
  * divided by the batch's true size at the loss. A value that is not finite, or reaches 2^62 / k,
  * raises a flag that travels with the step's counts; nothing is updated before it is read.
  * reduce fp32: float sums in group order within a rank, then MPI's.
+ * reduce bf16: the same, but ranks exchange the rank's sum rounded to bfloat16: half the message,
+ * running statistics included.
  * A bucket is a range of the flat block; its sum starts when the last group of this rank has
- * written it, while the backward pass goes on. Depends on comm, plan, config. */
+ * written it, while the backward pass goes on. Depends on comm, plan, config, bf16. */
 #ifndef MBT_BUCKET_H
 #define MBT_BUCKET_H
 

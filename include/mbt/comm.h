@@ -4,7 +4,7 @@
  * comm_self.c, which behaves as one rank and carries no MPI symbol. Reductions inside a step cannot
  * be undone on the other ranks, so a failing MPI call aborts the job (MPI_ERRORS_ARE_FATAL); the
  * functions below therefore return a status only where the failure is ours to report.
- * Depends on status. */
+ * Depends on status, bf16. */
 #ifndef MBT_COMM_H
 #define MBT_COMM_H
 
@@ -16,7 +16,13 @@
 
 typedef struct mbt_comm mbt_comm;
 
-typedef enum mbt_comm_type { MBT_COMM_I64, MBT_COMM_F32, MBT_COMM_F64 } mbt_comm_type;
+/* BF16: uint16_t elements (bf16.h), rounded after every addition; sums alone. */
+typedef enum mbt_comm_type {
+    MBT_COMM_I64,
+    MBT_COMM_F32,
+    MBT_COMM_F64,
+    MBT_COMM_BF16
+} mbt_comm_type;
 
 /* Initialises MPI (thread level FUNNELED) and finds ranks and nodes. Collective over the job.
  * MBT_USAGE when a launcher started several copies that do not know each other (SLURM_NTASKS,

@@ -16,7 +16,7 @@
 
 enum { MBT_NAME_BYTES = 64, MBT_LIST_MAX = 16, MBT_GROUP_MAX = 1024 };
 
-typedef enum mbt_reduce { MBT_REDUCE_EXACT, MBT_REDUCE_FP32 } mbt_reduce;
+typedef enum mbt_reduce { MBT_REDUCE_EXACT, MBT_REDUCE_FP32, MBT_REDUCE_BF16 } mbt_reduce;
 
 typedef enum mbt_schedule_kind {
     MBT_SCHEDULE_CONSTANT,

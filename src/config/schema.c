@@ -9,7 +9,7 @@
 
 #include "mbt/text.h"
 
-static const char *const reduce_names[] = {"exact", "fp32", NULL};
+static const char *const reduce_names[] = {"exact", "fp32", "bf16", NULL};
 static const char *const storage_names[] = {"fp32", "bf16", NULL};
 static const char *const schedule_names[] = {"constant", "step",   "exponential",
                                              "cosine",   "linear", NULL};

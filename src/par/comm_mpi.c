@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "launch.h"
+#include "mbt/bf16.h"
 #include "mbt/comm.h"
 
 enum {
@@ -37,6 +38,7 @@ struct mbt_comm {
     char host[MPI_MAX_PROCESSOR_NAME];
     int *codes; /* size: scratch of mbt_comm_agree */
     mbt_request *requests;
+    MPI_Op add_bf16;
 };
 
 /* What mbt_share.handle points to. */
@@ -56,6 +58,13 @@ static void find_ranks(mbt_comm *comm)
     comm->n_nodes = comm->node_rank == 0;
     MPI_Allreduce(MPI_IN_PLACE, &comm->n_nodes, 1, MPI_INT, MPI_SUM, comm->world);
     MPI_Get_processor_name(comm->host, &length);
+}
+
+/* MPI_User_function. */
+static void add_bf16(void *in, void *sum, int *count, MPI_Datatype *type)
+{
+    (void)type;
+    mbt_bf16_add(in, (size_t)*count, sum);
 }
 
 mbt_status mbt_comm_create(int *argc, char ***argv, mbt_comm **comm, mbt_error *err)
@@ -78,6 +87,7 @@ mbt_status mbt_comm_create(int *argc, char ***argv, mbt_comm **comm, mbt_error *
     int provided = MPI_THREAD_SINGLE;
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
     find_ranks(made);
+    MPI_Op_create(add_bf16, 1, &made->add_bf16);
 
     mbt_status status = MBT_OK;
     if (provided < MPI_THREAD_FUNNELED) {
@@ -112,6 +122,7 @@ void mbt_comm_destroy(mbt_comm *comm)
         comm->requests = request->next;
         free(request);
     }
+    MPI_Op_free(&comm->add_bf16);
     MPI_Comm_free(&comm->node);
     MPI_Comm_free(&comm->world);
     free(comm->codes);
@@ -239,6 +250,9 @@ static MPI_Datatype mpi_type(mbt_comm_type type, size_t *bytes)
     case MBT_COMM_F32:
         *bytes = sizeof(float);
         return MPI_FLOAT;
+    case MBT_COMM_BF16:
+        *bytes = sizeof(uint16_t);
+        return MPI_UINT16_T;
     case MBT_COMM_F64:
         break;
     }
@@ -257,9 +271,14 @@ static void reduce(mbt_comm *comm, MPI_Op op, mbt_comm_type type, void *data, si
     }
 }
 
+static MPI_Op sum_of(const mbt_comm *comm, mbt_comm_type type)
+{
+    return type == MBT_COMM_BF16 ? comm->add_bf16 : MPI_SUM;
+}
+
 void mbt_comm_sum(mbt_comm *comm, mbt_comm_type type, void *data, size_t count)
 {
-    reduce(comm, MPI_SUM, type, data, count);
+    reduce(comm, sum_of(comm, type), type, data, count);
 }
 
 void mbt_comm_min(mbt_comm *comm, mbt_comm_type type, void *data, size_t count)
@@ -318,8 +337,8 @@ mbt_request *mbt_comm_start_sum(mbt_comm *comm, mbt_comm_type type, void *data, 
     mbt_request *request = free_request(comm);
     for (size_t at = 0; at < count; at += piece) {
         size_t here = count - at < piece ? count - at : piece;
-        MPI_Iallreduce(MPI_IN_PLACE, (unsigned char *)data + at * bytes, (int)here, mpi, MPI_SUM,
-                       comm->world, &request->pieces[request->n_pieces++]);
+        MPI_Iallreduce(MPI_IN_PLACE, (unsigned char *)data + at * bytes, (int)here, mpi,
+                       sum_of(comm, type), comm->world, &request->pieces[request->n_pieces++]);
     }
     return request;
 }

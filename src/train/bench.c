@@ -103,6 +103,13 @@ static void draw_input(const struct bench *b, mbt_step *step)
     }
 }
 
+static const char *reduce_name(mbt_reduce reduce)
+{
+    static const char *const names[] = {
+        [MBT_REDUCE_EXACT] = "exact", [MBT_REDUCE_FP32] = "fp32", [MBT_REDUCE_BF16] = "bf16"};
+    return names[reduce];
+}
+
 mbt_status mbt_bench_run(mbt_setup *setup, int n_steps, FILE *out, mbt_error *err)
 {
     struct bench b = {.setup = setup, .n_samples = (int)setup->config.train.batch};
@@ -126,7 +133,7 @@ mbt_status mbt_bench_run(mbt_setup *setup, int n_steps, FILE *out, mbt_error *er
         if (root) {
             (void)fprintf(out, "%s, batch %d in groups of %d, %d rank(s), reduce %s\n",
                           setup->graph.name, b.n_samples, setup->group, mbt_comm_size(setup->comm),
-                          setup->config.train.reduce == MBT_REDUCE_EXACT ? "exact" : "fp32");
+                          reduce_name(setup->config.train.reduce));
             print_rate(out, "train", b.n_samples, seconds, n_steps);
         }
         (void)mbt_timer_switch(&step.timer, MBT_PHASE_EVALUATE);

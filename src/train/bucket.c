@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "mbt/bf16.h"
+
 /* Floats of a bucket: large enough to be worth a message, small enough that the first sums start
  * early in the backward pass. */
 enum { BUCKET_FLOATS = 1 << 18 };
@@ -18,7 +20,8 @@ struct mbt_bucket {
     mbt_plan *plan;
     mbt_reduce reduce;
     int64_t *integers; /* exact: sums of the whole block */
-    float *floats;     /* fp32 */
+    float *floats;     /* fp32 and bf16 */
+    uint16_t *halves;  /* bf16: what travels */
     struct range *ranges;
     int n_ranges;
 
@@ -68,7 +71,11 @@ mbt_status mbt_bucket_create(mbt_comm *comm, mbt_plan *plan, mbt_reduce reduce, 
         } else {
             b->floats = calloc(n, sizeof *b->floats);
         }
-        if (b->integers == NULL && b->floats == NULL) {
+        if (b->reduce == MBT_REDUCE_BF16) {
+            b->halves = calloc(n, sizeof *b->halves);
+        }
+        if ((b->integers == NULL && b->floats == NULL) ||
+            (b->reduce == MBT_REDUCE_BF16 && b->halves == NULL)) {
             status = mbt_fail(err, MBT_FAILURE, "gradient sums: no memory for %zu values", n);
         }
     }
@@ -85,8 +92,25 @@ void mbt_bucket_destroy(mbt_bucket *b)
     if (b != NULL) {
         free(b->integers);
         free(b->floats);
+        free(b->halves);
         free(b->ranges);
         free(b);
+    }
+}
+
+static void start(mbt_bucket *b, struct range *r)
+{
+    switch (b->reduce) {
+    case MBT_REDUCE_EXACT:
+        r->request = mbt_comm_start_sum(b->comm, MBT_COMM_I64, b->integers + r->first, r->count);
+        break;
+    case MBT_REDUCE_FP32:
+        r->request = mbt_comm_start_sum(b->comm, MBT_COMM_F32, b->floats + r->first, r->count);
+        break;
+    case MBT_REDUCE_BF16:
+        mbt_bf16_pack(b->floats + r->first, r->count, b->halves + r->first);
+        r->request = mbt_comm_start_sum(b->comm, MBT_COMM_BF16, b->halves + r->first, r->count);
+        break;
     }
 }
 
@@ -94,11 +118,7 @@ void mbt_bucket_destroy(mbt_bucket *b)
 static void start_until(mbt_bucket *b, size_t end)
 {
     while (b->next < b->n_ranges && b->ranges[b->next].first + b->ranges[b->next].count <= end) {
-        struct range *r = &b->ranges[b->next++];
-        r->request =
-            b->reduce == MBT_REDUCE_EXACT
-                ? mbt_comm_start_sum(b->comm, MBT_COMM_I64, b->integers + r->first, r->count)
-                : mbt_comm_start_sum(b->comm, MBT_COMM_F32, b->floats + r->first, r->count);
+        start(b, &b->ranges[b->next++]);
     }
 }
 
@@ -169,6 +189,9 @@ bool mbt_bucket_finish(mbt_bucket *b)
         struct range *r = &b->ranges[i];
         mbt_comm_finish(r->request);
         r->request = NULL;
+        if (b->halves != NULL) {
+            mbt_bf16_unpack(b->halves + r->first, r->count, b->floats + r->first);
+        }
         for (size_t j = r->first; j < r->first + r->count; j++) {
             to[j] = b->integers != NULL ? (float)((double)b->integers[j] * unit) : b->floats[j];
         }

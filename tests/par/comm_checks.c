@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "mbt/bf16.h"
 #include "mbt/comm.h"
 
 enum { LARGE = (1 << 22) + 3 }; /* one more piece than comm_mpi.c sends at a time */
@@ -75,6 +76,24 @@ static void floats_are_summed_in_their_type(void **state)
     }
     mbt_comm_sum(comm, MBT_COMM_F32, f, 4);
     mbt_comm_sum(comm, MBT_COMM_F64, d, 4);
+    /* 1.5, 2.5, ... and their sums over a few ranks are bf16 values; 1 + 2^-9 is none. */
+    const float own[3] = {(float)(rank + 1) * 0.5f, (float)-rank, rank == 0 ? 1.001953125f : 0};
+    uint16_t halves[4] = {0, 0, 0, 0x1234};
+    float back[3];
+    mbt_bf16_pack(own, 3, halves);
+    mbt_comm_sum(comm, MBT_COMM_BF16, halves, 3);
+    mbt_bf16_unpack(halves, 3, back);
+    assert_true(back[0] == 0.25f * (float)(size * (size + 1)));
+    assert_true(back[1] == -0.5f * (float)(size * (size - 1)));
+    assert_true(back[2] == 1);
+    assert_int_equal(halves[3], 0x1234);
+
+    const uint32_t payload = 0x7fffffffu; /* a NaN that rounding would turn into -0 */
+    float nan;
+    memcpy(&nan, &payload, sizeof nan);
+    mbt_bf16_pack(&nan, 1, halves);
+    mbt_bf16_unpack(halves, 1, &nan);
+    assert_true(nan != nan);
     double ranks = size * (size + 1) / 2.0;
     for (int i = 0; i < 4; i++) {
         assert_true(f[i] == (float)(0.5 * ranks + i * size));
