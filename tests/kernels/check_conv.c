@@ -185,7 +185,7 @@ static void one_trial(subject *s, struct trial *t)
 
 static const struct {
     int h, w;
-} sides[] = {{1, 1}, {4, 4}, {5, 7}, {8, 8}};
+} sides[] = {{1, 1}, {4, 4}, {5, 7}, {9, 8}};
 static const struct {
     int kernel, stride;
 } windows[] = {{1, 1}, {3, 1}, {3, 2}, {1, 2}};
@@ -221,7 +221,8 @@ static void each_shape(subject *s, int c_in, int c_out, int sections, bool depth
 
 static void cases(subject *s)
 {
-    static const int pairs[][2] = {{16, 16}, {16, 32}, {24, 32}, {32, 24}, {24, 24}, {96, 24}};
+    static const int pairs[][2] = {{16, 16}, {16, 32}, {24, 32}, {32, 24},
+                                   {24, 24}, {96, 24}, {24, 144}};
     static const int widths[] = {16, 24, 32};
     for (int sections = 1; sections <= 2; sections++) {
         for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {

@@ -72,7 +72,7 @@ static bool check_direction(gradient_check *c, const struct target *t, const dou
         fail_msg("%s, %s: slope %g by differences of %g, %g by backward, noise %g", t->name, what,
                  got, h, want, noise);
     }
-    return noise < 0.1 * fabs(want);
+    return noise < 0.2 * fabs(want);
 }
 
 static bool check_target(gradient_check *c, const struct target *t, bool largest_too)

@@ -245,17 +245,12 @@ INLINE void slope_row(const struct slope *s, int row, float *dy, int bf16)
 INLINE void weights_columns(const float *dy, const float *const z[3], int x, int stride,
                             int columns, __m512 *sum)
 {
-    __m512 g[COLUMNS];
-    for (int j = 0; j < columns; j++) {
-        g[j] = _mm512_load_ps(dy + (size_t)(x + j + 1) * 16);
-    }
-    for (int ky = 0; ky < 3; ky++) {
-        const float *row = z[ky] + (size_t)(x * stride) * 16;
-        for (int j = 0; j < columns; j++) {
-            for (int kx = 0; kx < 3; kx++) {
-                sum[ky * 3 + kx] = _mm512_fmadd_ps(
-                    g[j], _mm512_load_ps(row + (size_t)(j * stride + kx) * 16), sum[ky * 3 + kx]);
-            }
+    for (int j = 0; j < columns; j++) { /* nine sums in turn: none waits for itself */
+        const __m512 g = _mm512_load_ps(dy + (size_t)(x + j + 1) * 16);
+        const size_t at = (size_t)((x + j) * stride) * 16;
+        for (int tap = 0; tap < TAPS; tap++) {
+            sum[tap] = _mm512_fmadd_ps(g, _mm512_load_ps(z[tap / 3] + at + (size_t)(tap % 3) * 16),
+                                       sum[tap]);
         }
     }
 }
