@@ -8,7 +8,8 @@
 #include "mbt/plan.h"
 
 /* Called when a range of the gradient block is complete for this group; ranges come in order of
- * the flat block and cover it. */
+ * the flat block and cover it. Between tiles it is called with count 0: messages under way may be
+ * moved on. */
 typedef void mbt_exec_ready(void *context, size_t first, size_t count);
 
 /* What dropout draws depend on; sample_ids [n]. rate 0 of the graph: not used. */

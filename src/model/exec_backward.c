@@ -210,10 +210,24 @@ static void add_wave(mbt_plan *plan, const mbt_segment *s, int wave, int n_wave,
     }
 }
 
+/* Whom the first thread tells what is complete. */
+struct listener {
+    mbt_exec_ready *ready;
+    void *context;
+};
+
+static void tell(const struct listener *listener, size_t first, size_t count)
+{
+    if (listener->ready != NULL && omp_get_thread_num() == 0) {
+        listener->ready(listener->context, first, count);
+    }
+}
+
 /* Runs in every thread of a team; see forward_segment. */
 static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n, float stats_scale,
-                             const mbt_exec_dropout *dropout, int thread)
+                             const mbt_exec_dropout *dropout, const struct listener *listener)
 {
+    const int thread = omp_get_thread_num();
     const int n_tiles = mbt_tile_count(s, n), n_lanes = plan->options.threads;
     if (thread == 0 && s->norm >= 0) {
         finish_norm(plan, s, n, stats_scale);
@@ -232,6 +246,7 @@ static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n, float 
         add_wave(plan, s, wave, n_wave, thread);
         mbt_tile_mark(plan, s, &plan->lanes[thread],
                       s->op == MBT_SEGMENT_CONV ? MBT_OP_CONV_BACKWARD_WEIGHTS : MBT_OP_COUNT);
+        tell(listener, s->grad_first, 0);
 #pragma omp barrier
     }
 }
@@ -239,13 +254,13 @@ static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n, float 
 void mbt_exec_backward(mbt_plan *plan, int n, float stats_scale, const mbt_exec_dropout *dropout,
                        mbt_exec_ready *ready, void *context)
 {
+    const struct listener listener = {ready, context};
 #pragma omp parallel num_threads(plan->options.threads) if (plan->options.threads > 1)
     for (int i = plan->n_segments - 1; i >= 0; i--) {
         const mbt_segment *s = &plan->segments[i];
-        const int thread = omp_get_thread_num();
-        backward_segment(plan, s, n, stats_scale, dropout, thread);
-        if (thread == 0 && ready != NULL && s->grad_count > 0) {
-            ready(context, s->grad_first, s->grad_count);
+        backward_segment(plan, s, n, stats_scale, dropout, &listener);
+        if (s->grad_count > 0) {
+            tell(&listener, s->grad_first, s->grad_count);
         }
     }
 }

@@ -163,6 +163,10 @@ static bool add_floats(const float *x, size_t count, bool add, float *sum)
 void mbt_bucket_add(void *context, size_t first, size_t count)
 {
     mbt_bucket *b = context;
+    if (count == 0) {
+        poll_started(b);
+        return;
+    }
     const float *x = b->plan->gradient + first;
     const bool add = b->done > 0;
     const bool good =
@@ -173,7 +177,6 @@ void mbt_bucket_add(void *context, size_t first, size_t count)
     b->written = first + count;
     if (b->done == b->n_mine - 1) {
         start_until(b, b->written);
-        poll_started(b);
     }
     if (b->written == b->plan->params.n_floats) {
         b->done++;

@@ -42,8 +42,24 @@ for n in 1 2 3; do
         --set "run.folder=bf16-$n"
     [ "$(digest "bf16-$n")" = "$(digest bf16-1)" ] || die "bf16: other weights on $n ranks than on 1"
 done
+for t in 2 3; do # nor do threads of a rank change anything
+    expect 0 ranks 1 small.json --set plan.storage=bf16 --set train.epochs=1 --set train.batch=128 \
+        --set "plan.threads=$t" --set "run.folder=threads-$t"
+    [ "$(digest "threads-$t")" = "$(digest bf16-1)" ] || die "other weights with $t threads than with 1"
+done
 expect 0 ranks 1 small.json --set train.epochs=1 --set train.batch=128 --set run.folder=fp32
 [ "$(digest bf16-1)" != "$(digest fp32)" ] || die "bf16 and fp32 end in one state"
+
+# Sums that are rounded on the way: the same run on the same ranks again, near the exact one.
+for run in once twice; do
+    expect 0 ranks 2 small.json --set train.reduce=bf16 --set train.epochs=1 --set train.batch=128 \
+        --set "run.folder=$run"
+done
+[ "$(digest once)" = "$(digest twice)" ] || die "reduce bf16: two runs on two ranks differ"
+[ "$(digest once)" != "$(digest fp32)" ] || die "reduce bf16 and exact end in one state"
+loss() { awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "train_loss") at = i } END { print $at }' "$1/metrics.csv"; }
+echo "$(loss once) $(loss fp32)" | awk '{ exit !($1 > 0.9 * $2 && $1 < 1.1 * $2) }' ||
+    die "reduce bf16: loss $(loss once), exact $(loss fp32)"
 
 # More ranks than groups: 16 samples in groups of 8 feed two of three.
 set -- small.json --set train.epochs=1 --set train.batch=16 --set data.train_limit=60
