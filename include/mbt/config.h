@@ -69,6 +69,7 @@ typedef struct mbt_config {
     struct {
         mbt_init_kind kind; /* init.kind */
         bool zero_gamma;    /* init.zero_gamma: last BN of residual blocks starts at gamma 0 */
+        char pretrained[MBT_PATH_BYTES]; /* init.pretrained: weight file, or empty (pretrained.h) */
     } init;
     struct {
         int64_t epochs;         /* train.epochs */

@@ -1,4 +1,4 @@
-/* mbt-ckpt: looks into checkpoints. list, show, verify.
+/* mbt-ckpt: looks into checkpoints and takes weights out. list, show, verify, export.
  * Serial, without MPI. Results go to stdout, errors to stderr as one line each; the exit code is an
  * mbt_status. */
 #include <getopt.h>
@@ -13,6 +13,7 @@
 
 #include "mbt/checkpoint.h"
 #include "mbt/metrics.h"
+#include "mbt/pretrained.h"
 #include "mbt/store.h"
 #include "mbt/text.h"
 
@@ -25,10 +26,14 @@ static const char usage[] =
     "usage: mbt-ckpt list FOLDER                                    checkpoints of a run\n"
     "       mbt-ckpt show FILE [--digest | --config | --tensors]    what a checkpoint holds\n"
     "       mbt-ckpt verify FILE...                                 whether files are whole\n"
+    "       mbt-ckpt export FILE -o OUTPUT                          the weights alone\n"
     "\n"
     "FOLDER is a run folder or its folder of checkpoints. FILE is a checkpoint, or such a folder:\n"
     "then its last.h5. list marks the files that last.h5 and best.h5 name.\n"
     "\n"
+    "  -o, --output FILE  where export writes one float32 data set a tensor, under PyTorch's name "
+    "and in\n"
+    "               its order; an existing one is replaced when the new one is complete\n"
     "  --digest     the state digest alone: equal for runs that are in the same state\n"
     "  --config     the resolved configuration alone, as JSON\n"
     "  --tensors    name, kind, shape and number of elements of every tensor\n"
@@ -37,6 +42,7 @@ static const char usage[] =
     "\n"
     "Exit codes: 0 done, 1 failure, 2 usage, 4 a file is damaged or no checkpoint.\n";
 
+/* What the command line asked for. */
 typedef enum view { VIEW_ALL, VIEW_DIGEST, VIEW_CONFIG, VIEW_TENSORS } view;
 
 static void print_error(const mbt_error *err)
@@ -240,23 +246,41 @@ static mbt_status do_verify(int n_files, char **files, mbt_error *err)
     return worst;
 }
 
-/* Runs the verb in argv[0]. */
-static mbt_status run(int n, char **arguments, view what, mbt_error *err)
+static mbt_status do_export(const char *argument, const char *output, mbt_error *err)
 {
-    static const char *const verbs[] = {"list", "show", "verify"};
-    enum { LIST, SHOW, VERIFY, N_VERBS };
+    char path[MBT_PATH_BYTES];
+    int n_tensors = 0;
+    mbt_status status = checkpoint_file(argument, path, err);
+    if (!status)
+        status = mbt_pretrained_export(path, output, &n_tensors, err);
+    if (!status)
+        printf("%s: %d tensors of %s\n", output, n_tensors, path);
+    return status;
+}
+
+/* Runs the verb in argv[0]; output: of export, else NULL. */
+static mbt_status run(int n, char **arguments, view what, const char *output, mbt_error *err)
+{
+    static const char *const verbs[] = {"list", "show", "verify", "export"};
+    enum { LIST, SHOW, VERIFY, EXPORT, N_VERBS };
     int verb = 0;
     if (n == 0)
-        return mbt_fail(err, MBT_USAGE, "no verb; wanted list, show or verify (see --help)");
+        return mbt_fail(err, MBT_USAGE,
+                        "no verb; wanted list, show, verify or export (see --help)");
     while (verb < N_VERBS && strcmp(arguments[0], verbs[verb]) != 0)
         verb++;
     if (verb == N_VERBS) {
         int near = mbt_text_nearest(arguments[0], verbs, N_VERBS);
-        return mbt_fail(err, MBT_USAGE, "unknown verb '%.80s'%s%s; wanted list, show or verify",
+        return mbt_fail(err, MBT_USAGE,
+                        "unknown verb '%.80s'%s%s; wanted list, show, verify or export",
                         arguments[0], near < 0 ? "" : ", nearest is ", near < 0 ? "" : verbs[near]);
     }
     if (what != VIEW_ALL && verb != SHOW)
-        return mbt_fail(err, MBT_USAGE, "%s takes no options", verbs[verb]);
+        return mbt_fail(err, MBT_USAGE, "%s takes no such option", verbs[verb]);
+    if ((output != NULL) != (verb == EXPORT))
+        return mbt_fail(err, MBT_USAGE,
+                        output != NULL ? "%s takes no -o" : "%s: no output file; wanted -o FILE",
+                        verbs[verb]);
     if (n < 2)
         return mbt_fail(err, MBT_USAGE, "%s: wanted %s", verbs[verb],
                         verb == LIST ? "a folder" : "a file or a run folder");
@@ -268,6 +292,8 @@ static mbt_status run(int n, char **arguments, view what, mbt_error *err)
         return do_list(arguments[1], err);
     case SHOW:
         return do_show(arguments[1], what, err);
+    case EXPORT:
+        return do_export(arguments[1], output, err);
     default:
         return do_verify(n - 1, arguments + 1, err);
     }
@@ -278,16 +304,21 @@ int main(int argc, char **argv)
     /* values above every character, so that optopt tells a short option from a long one */
     enum { DIGEST = 256, CONFIG, TENSORS, HELP, VERSION };
     static const struct option options[] = {
-        {"digest", no_argument, NULL, DIGEST},   {"config", no_argument, NULL, CONFIG},
-        {"tensors", no_argument, NULL, TENSORS}, {"help", no_argument, NULL, HELP},
-        {"version", no_argument, NULL, VERSION}, {0},
+        {"digest", no_argument, NULL, DIGEST},
+        {"config", no_argument, NULL, CONFIG},
+        {"tensors", no_argument, NULL, TENSORS},
+        {"help", no_argument, NULL, HELP},
+        {"version", no_argument, NULL, VERSION},
+        {"output", required_argument, NULL, 'o'},
+        {0},
     };
     mbt_error err = {0};
     mbt_status status = MBT_OK;
     view what = VIEW_ALL;
+    const char *output = NULL;
     int option = 0;
     opterr = 0;
-    while (!status && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while (!status && (option = getopt_long(argc, argv, ":ho:", options, NULL)) != -1) {
         view wanted = option == DIGEST   ? VIEW_DIGEST
                       : option == CONFIG ? VIEW_CONFIG
                                          : VIEW_TENSORS;
@@ -296,9 +327,16 @@ int main(int argc, char **argv)
         case HELP:
             (void)fputs(usage, stdout);
             return MBT_OK;
+        case 'o':
+            output = optarg;
+            break;
         case VERSION:
             print_version("mbt-ckpt", stdout);
             return MBT_OK;
+        case ':':
+            status = mbt_fail(&err, MBT_USAGE, "option '%.80s': no value (see --help)",
+                              argv[optind - 1]);
+            break;
         case '?':
             if (optopt > 0 && optopt < DIGEST)
                 status = mbt_fail(&err, MBT_USAGE, "unknown option '-%c' (see --help)", optopt);
@@ -316,7 +354,7 @@ int main(int argc, char **argv)
         }
     }
     if (!status)
-        status = run(argc - optind, argv + optind, what, &err);
+        status = run(argc - optind, argv + optind, what, output, &err);
     if ((fflush(stdout) != 0 || ferror(stdout)) && !status)
         status = mbt_fail(&err, MBT_FAILURE, "stdout: cannot be written");
     if (status)

@@ -56,6 +56,8 @@ static const mbt_row rows[] = {
      "normal weights of variance 2 over the fan; seed: fan-out without regard to groups"},
     {"init.zero_gamma", MBT_ROW_BOOL, FIELD(init.zero_gamma), "false", 0, 0, NULL, "",
      "the last batch norm of residual blocks starts at 0"},
+    {"init.pretrained", MBT_ROW_TEXT, FIELD(init.pretrained), "", 0, 0, NULL, "",
+     "HDF5 file whose tensors of the same name and shape replace the drawn ones; empty: none"},
 
     {"train.epochs", MBT_ROW_I64, FIELD(train.epochs), "5", 1, 100000, NULL, "epochs",
      "passes over the training split"},

@@ -8,6 +8,7 @@
 
 #include "mbt/checkpoint.h"
 #include "mbt/init.h"
+#include "mbt/pretrained.h"
 #include "mbt/progress.h"
 #include "mbt/schedule.h"
 #include "mbt/stop.h"
@@ -304,13 +305,25 @@ static mbt_status check_counters(const struct trainer *t, mbt_error *err)
                     t->options->resume, p->step, p->epoch, t->steps_per_epoch);
 }
 
-/* Weights and counters from the checkpoint, or drawn. */
+/* Drawn weights, and over them what a weight file has. */
+static mbt_status draw_or_load(mbt_setup *setup, mbt_error *err)
+{
+    const mbt_params *params = &setup->plan->params;
+    const char *file = setup->config.init.pretrained;
+    mbt_pretrained_report report;
+    const mbt_status status =
+        mbt_init_weights(params, &setup->graph, &setup->config, setup->plan->weights, err);
+    return status != MBT_OK || file[0] == '\0'
+               ? status
+               : mbt_pretrained_load(params, file, setup->plan->weights, setup->log, &report, err);
+}
+
+/* Weights and counters from the checkpoint, or those of a beginning. */
 static mbt_status begin(struct trainer *t, bool *other_plan, mbt_error *err)
 {
     mbt_setup *setup = t->setup;
     if (t->options->resume == NULL) {
-        return mbt_init_weights(&setup->plan->params, &setup->graph, &setup->config,
-                                setup->plan->weights, err);
+        return draw_or_load(setup, err);
     }
     mbt_status status = mbt_checkpoint_load(&t->state, t->options->resume, other_plan, err);
     t->saved_step = t->state.progress.step;

@@ -81,7 +81,7 @@ expect 4 "$ckpt" show "$top/bare"; lines err 1
 expect 2 "$ckpt"; said err "no verb"
 expect 2 "$ckpt" lst "$run"; said err "nearest is list"
 expect 2 "$ckpt" list; expect 2 "$ckpt" show; expect 2 "$ckpt" verify
-expect 2 "$ckpt" list "$run" --digest; said err "list takes no options"
+expect 2 "$ckpt" list "$run" --digest; said err "list takes no such option"
 expect 2 "$ckpt" show "$run" "$old"; said err "unexpected argument"
 expect 2 "$ckpt" show "$run" --digest --config; lines err 1
 expect 2 "$ckpt" show "$run" --digset; said err "'--digset'"
