@@ -25,6 +25,7 @@ void *mbt_arena_take(mbt_arena *arena, size_t bytes);
 /* `bytes` as mbt_arena_take consumes them, for adding up a size beforehand. */
 size_t mbt_arena_round(size_t bytes);
 
-size_t mbt_arena_used(const mbt_arena *arena); /* bytes */
+size_t mbt_arena_used(const mbt_arena *arena);  /* bytes */
+size_t mbt_arena_bytes(const mbt_arena *arena); /* of the block, all touched */
 
 #endif

@@ -32,8 +32,14 @@ void mbt_bucket_begin(mbt_bucket *bucket, int k, int n_mine);
  * bucket is the context. Collective over the step, in the order of the block. */
 void mbt_bucket_add(void *bucket, size_t first, size_t count);
 
+/* The buckets, in the order in which their sums start: ranges of the flat block. */
+int mbt_bucket_count(const mbt_bucket *bucket);
+void mbt_bucket_range(const mbt_bucket *bucket, int index, size_t *first, size_t *count);
+
 /* Waits for all sums and leaves the batch's gradient in plan->gradient. Returns false when a value
- * of this rank could not be summed (see above): the gradient is of no use then. Collective. */
+ * of this rank could not be summed (see above): the gradient is of no use then. Called again before
+ * the next mbt_bucket_begin it has nothing to wait for, and turns the same sums into the same
+ * gradient. Collective. */
 bool mbt_bucket_finish(mbt_bucket *bucket);
 
 #endif

@@ -43,7 +43,8 @@ void mbt_exec_backward(mbt_plan *plan, int n, float stats_scale, const mbt_exec_
 
 /* From now on every operation's time is added to seconds[segment * MBT_OP_COUNT + op], of which
  * there are plan->n_segments * MBT_OP_COUNT: borrowed until the next call. NULL: measure nothing.
- */
+ * MBT_OP_QUANTISE has what backward's caller did with the segment's gradient (ready). With several
+ * threads the first one's operations are measured. */
 void mbt_exec_profile(mbt_plan *plan, double *seconds);
 
 #endif

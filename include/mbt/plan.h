@@ -158,4 +158,7 @@ void mbt_plan_destroy(mbt_plan *plan); /* NULL is allowed */
 /* The layer table for people: shapes, parameters, MACs, tiles, kernels, memory. */
 void mbt_plan_print(const mbt_plan *plan, const mbt_graph *graph, FILE *out);
 
+/* One line: what a plan for evaluation holds. */
+void mbt_plan_print_evaluator(const mbt_plan *plan, FILE *out);
+
 #endif

@@ -26,6 +26,8 @@ typedef struct mbt_setup {
     int64_t n_train, n_valid;
     mbt_augment augment, plain; /* of training samples, of held-out ones */
     int group;                  /* g */
+    size_t resident_before;     /* bytes of the process when setting up began */
+    size_t code_bytes;          /* by which making the plans grew it, without their arenas */
 } mbt_setup;
 
 /* The shape of the network's input and its classes. */

@@ -59,6 +59,6 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
 
 /* Where the time went, by phase, over all ranks; images/s; slowest and fastest rank; peak memory.
  * n_images: trained by all ranks while the timer ran. Rank zero prints. Collective. */
-void mbt_summary_print(mbt_comm *comm, const mbt_timer *timer, int64_t n_images, FILE *out);
+void mbt_summary_print(const mbt_setup *setup, const mbt_timer *timer, int64_t n_images, FILE *out);
 
 #endif

@@ -83,3 +83,8 @@ size_t mbt_arena_used(const mbt_arena *arena)
 {
     return arena->used;
 }
+
+size_t mbt_arena_bytes(const mbt_arena *arena)
+{
+    return arena->bytes;
+}

@@ -8,30 +8,19 @@
 #include <sys/stat.h>
 
 #include "mbt/arch.h"
-#include "mbt/bench.h"
 #include "mbt/checkpoint.h"
 #include "mbt/stop.h"
 #include "mbt/trainer.h"
-#include "mbtrain_options.h"
+#include "mbtrain_session.h"
 #include "version.h"
 
-/* What every verb works with. */
-struct session {
-    mbt_comm *comm;
-    mbt_log log;
-    mbtrain_options options;
-    mbt_config config;
-    char *provenance;
-    bool said; /* why the program ends */
-};
-
-static bool is_root(const struct session *s)
+bool mbtrain_is_root(const mbtrain_session *s)
 {
     return mbt_comm_rank(s->comm) == 0;
 }
 
 /* Why the program ends, once. */
-static void say_why(struct session *s, mbt_status status, const mbt_error *err)
+static void say_why(mbtrain_session *s, mbt_status status, const mbt_error *err)
 {
     if (status == MBT_OK || s->said) {
         return;
@@ -45,7 +34,7 @@ static void say_why(struct session *s, mbt_status status, const mbt_error *err)
 }
 
 /* Rank zero's status and configuration become everybody's. */
-static mbt_status share_config(struct session *s, mbt_status status, mbt_error *err)
+static mbt_status share_config(mbtrain_session *s, mbt_status status, mbt_error *err)
 {
     status = mbt_comm_agree(s->comm, status, err);
     if (status == MBT_OK) {
@@ -54,7 +43,7 @@ static mbt_status share_config(struct session *s, mbt_status status, mbt_error *
     return status;
 }
 
-static mbt_status apply_overrides(struct session *s, mbt_error *err)
+static mbt_status apply_overrides(mbtrain_session *s, mbt_error *err)
 {
     mbt_status status = MBT_OK;
     for (int i = 0; i < s->options.n_sets && status == MBT_OK; i++) {
@@ -64,7 +53,7 @@ static mbt_status apply_overrides(struct session *s, mbt_error *err)
 }
 
 /* The run folder of a configuration that names none: runs/<its file's name>. */
-static mbt_status default_folder(struct session *s, mbt_error *err)
+static mbt_status default_folder(mbtrain_session *s, mbt_error *err)
 {
     if (s->config.run.folder[0] != '\0') {
         return MBT_OK;
@@ -86,11 +75,10 @@ static mbt_status check_config(const mbt_config *config, bool needs_data, mbt_er
     return mbt_config_check(&checked, err);
 }
 
-/* The file named on the command line, and overrides. */
-static mbt_status read_config(struct session *s, bool needs_data, mbt_error *err)
+mbt_status mbtrain_read_config(mbtrain_session *s, bool needs_data, mbt_error *err)
 {
     mbt_status status = MBT_OK;
-    if (is_root(s)) {
+    if (mbtrain_is_root(s)) {
         mbt_config_defaults(&s->config);
         status = mbt_config_read(s->options.target, &s->config, err);
         if (status == MBT_OK) {
@@ -106,24 +94,12 @@ static mbt_status read_config(struct session *s, bool needs_data, mbt_error *err
     return share_config(s, status, err);
 }
 
-/* Plan and bench need no data: the shape is CIFAR's, or ImageNet's for its strides, unless given.
- */
-static mbt_shape drawn_shape(const struct session *s)
-{
-    const bool large = s->config.network.downsampling == 32;
-    const int size = s->options.size > 0 ? s->options.size : large ? 224 : 32;
-    return (mbt_shape){3, size, size,
-                       s->options.classes > 0 ? s->options.classes
-                       : large                ? 1000
-                                              : 10};
-}
-
 /* ---- verbs ---- */
 
 /* The newest whole checkpoint, or "" and a logged line for a run that had written none: it begins
  * again, and ends no differently. One whose files are all damaged is left for its owner to judge.
  */
-static mbt_status find_start(struct session *s, const char *folder, char *path, mbt_error *err)
+static mbt_status find_start(mbtrain_session *s, const char *folder, char *path, mbt_error *err)
 {
     struct stat info;
     mbt_checkpoint_list list = {0};
@@ -143,7 +119,7 @@ static mbt_status find_start(struct session *s, const char *folder, char *path, 
 }
 
 /* The run folder, and the checkpoint that a resumed run goes on from. */
-static mbt_status enter_run(struct session *s, mbt_run_mode mode, mbt_run **run, char *start,
+static mbt_status enter_run(mbtrain_session *s, mbt_run_mode mode, mbt_run **run, char *start,
                             mbt_error *err)
 {
     mbt_status status = mbt_run_open(s->config.run.folder, mode, &s->log, run, err);
@@ -157,14 +133,14 @@ static mbt_status enter_run(struct session *s, mbt_run_mode mode, mbt_run **run,
     return status;
 }
 
-static mbt_status run_training(struct session *s, mbt_run_mode mode, mbt_error *err)
+static mbt_status run_training(mbtrain_session *s, mbt_run_mode mode, mbt_error *err)
 {
     mbt_setup setup = {0};
     mbt_run *run = NULL;
     char resume[MBT_PATH_BYTES] = "";
     mbt_status status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, true, &setup, err);
     if (status == MBT_OK) {
-        if (is_root(s)) {
+        if (mbtrain_is_root(s)) {
             status = enter_run(s, mode, &run, resume, err);
         }
         status = mbt_comm_agree(s->comm, status, err);
@@ -184,9 +160,9 @@ static mbt_status run_training(struct session *s, mbt_run_mode mode, mbt_error *
     return status;
 }
 
-static mbt_status train(struct session *s, mbt_error *err)
+static mbt_status train(mbtrain_session *s, mbt_error *err)
 {
-    const mbt_status status = read_config(s, true, err);
+    const mbt_status status = mbtrain_read_config(s, true, err);
     return status != MBT_OK ? status
                             : run_training(s, s->options.force ? MBT_RUN_FORCE : MBT_RUN_NEW, err);
 }
@@ -203,10 +179,10 @@ static mbt_status want_folder(const char *path, mbt_error *err)
                           path);
 }
 
-static mbt_status resume(struct session *s, mbt_error *err)
+static mbt_status resume(mbtrain_session *s, mbt_error *err)
 {
     mbt_status status = MBT_OK;
-    if (is_root(s)) {
+    if (mbtrain_is_root(s)) {
         status = want_folder(s->options.target, err);
         if (status == MBT_OK) {
             status = mbt_run_read_config(s->options.target, &s->config, err);
@@ -227,7 +203,7 @@ static mbt_status resume(struct session *s, mbt_error *err)
 }
 
 /* A checkpoint file, or the run folder that holds it: then the best one. */
-static mbt_status find_checkpoint(const struct session *s, char *path, mbt_error *err)
+static mbt_status find_checkpoint(const mbtrain_session *s, char *path, mbt_error *err)
 {
     struct stat info;
     if (stat(s->options.target, &info) != 0 || !S_ISDIR(info.st_mode)) {
@@ -251,7 +227,7 @@ static void print_counts(const char *what, const mbt_counts *counts)
                  mbt_counts_top5(counts));
 }
 
-static mbt_status evaluate_splits(struct session *s, mbt_setup *setup, mbt_error *err)
+static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup, mbt_error *err)
 {
     int32_t *labels = calloc((size_t)setup->group, sizeof *labels);
     mbt_counts counts;
@@ -261,14 +237,14 @@ static mbt_status evaluate_splits(struct session *s, mbt_setup *setup, mbt_error
     if (status == MBT_OK && setup->n_valid > 0) {
         status = mbt_evaluate(setup, labels, &setup->dataset.train, setup->valid_ids,
                               setup->n_valid, &counts, err);
-        if (status == MBT_OK && is_root(s)) {
+        if (status == MBT_OK && mbtrain_is_root(s)) {
             print_counts("validation", &counts);
         }
     }
     if (status == MBT_OK) {
         status = mbt_evaluate(setup, labels, &setup->dataset.test, NULL, setup->dataset.test.n,
                               &counts, err);
-        if (status == MBT_OK && is_root(s)) {
+        if (status == MBT_OK && mbtrain_is_root(s)) {
             print_counts("test", &counts);
         }
     }
@@ -276,12 +252,12 @@ static mbt_status evaluate_splits(struct session *s, mbt_setup *setup, mbt_error
     return status;
 }
 
-static mbt_status evaluate(struct session *s, mbt_error *err)
+static mbt_status evaluate(mbtrain_session *s, mbt_error *err)
 {
     char path[MBT_PATH_BYTES] = "";
     mbt_setup setup = {0};
     mbt_status status = MBT_OK;
-    if (is_root(s)) {
+    if (mbtrain_is_root(s)) {
         mbt_checkpoint_info info = {0};
         status = find_checkpoint(s, path, err);
         if (status == MBT_OK) {
@@ -311,7 +287,7 @@ static mbt_status evaluate(struct session *s, mbt_error *err)
                                 err);
     }
     if (status == MBT_OK) {
-        if (is_root(s)) {
+        if (mbtrain_is_root(s)) {
             (void)printf("%s, %s on %s\n", path, setup.graph.name, setup.dataset.name);
         }
         status = evaluate_splits(s, &setup, err);
@@ -320,66 +296,15 @@ static mbt_status evaluate(struct session *s, mbt_error *err)
     return status;
 }
 
-static mbt_status bench(struct session *s, mbt_error *err)
-{
-    mbt_setup setup = {0};
-    mbt_status status = read_config(s, false, err);
-    if (status == MBT_OK) {
-        const mbt_shape shape = drawn_shape(s);
-        status = mbt_setup_create(s->comm, &s->log, &s->config, &shape, true, &setup, err);
-    }
-    if (status == MBT_OK) {
-        status = mbt_bench_run(&setup, s->options.steps, stdout, err);
-    }
-    mbt_setup_clear(&setup);
-    return status;
-}
-
-static mbt_status plan(struct session *s, mbt_error *err)
-{
-    mbt_setup setup = {0};
-    mbt_status status = read_config(s, false, err);
-    if (status == MBT_OK) {
-        const mbt_shape shape = drawn_shape(s);
-        status = mbt_setup_create(s->comm, &s->log, &s->config, &shape, true, &setup, err);
-    }
-    if (status == MBT_OK && is_root(s)) {
-        mbt_plan_print(setup.plan, &setup.graph, stdout);
-    }
-    mbt_setup_clear(&setup);
-    return status;
-}
-
-/* Everything that training would do before its first step. */
-static mbt_status check(struct session *s, mbt_error *err)
-{
-    mbt_setup setup = {0};
-    mbt_status status = read_config(s, true, err);
-    if (status == MBT_OK) {
-        status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, true, &setup, err);
-    }
-    if (status == MBT_OK && is_root(s)) {
-        (void)printf(
-            "%s: good: %s, %lld parameters, on %s (%lld training samples, %d classes), %lld steps "
-            "an epoch, %.0f MiB a rank\n",
-            s->options.target, setup.graph.name, (long long)mbt_graph_params(&setup.graph),
-            setup.dataset.name, (long long)setup.n_train, setup.dataset.n_classes,
-            (long long)mbt_sampler_steps(setup.sampler),
-            (double)mbt_arena_used(setup.plan->arena) / (1024.0 * 1024.0));
-    }
-    mbt_setup_clear(&setup);
-    return status;
-}
-
 /* ---- start ---- */
 
-static mbt_status (*const verbs[MBTRAIN_VERBS])(struct session *, mbt_error *) = {
-    [MBTRAIN_TRAIN] = train, [MBTRAIN_RESUME] = resume, [MBTRAIN_EVAL] = evaluate,
-    [MBTRAIN_BENCH] = bench, [MBTRAIN_PLAN] = plan,     [MBTRAIN_CHECK] = check,
+static mbt_status (*const verbs[MBTRAIN_VERBS])(mbtrain_session *, mbt_error *) = {
+    [MBTRAIN_TRAIN] = train,         [MBTRAIN_RESUME] = resume,     [MBTRAIN_EVAL] = evaluate,
+    [MBTRAIN_BENCH] = mbtrain_bench, [MBTRAIN_PLAN] = mbtrain_plan, [MBTRAIN_CHECK] = mbtrain_check,
 };
 
 /* Versions, host and ranks, for checkpoints. */
-static mbt_status describe(struct session *s, mbt_error *err)
+static mbt_status describe(mbtrain_session *s, mbt_error *err)
 {
     size_t bytes;
     FILE *text = open_memstream(&s->provenance, &bytes);
@@ -392,7 +317,7 @@ static mbt_status describe(struct session *s, mbt_error *err)
     return fclose(text) == 0 ? MBT_OK : mbt_fail(err, MBT_FAILURE, "provenance: out of memory");
 }
 
-static mbt_status run_session(struct session *s, int argc, char **argv, mbt_error *err)
+static mbt_status run_session(mbtrain_session *s, int argc, char **argv, mbt_error *err)
 {
     mbt_status status = mbtrain_options_parse(argc, argv, &s->options, err);
     if (status == MBT_OK) {
@@ -417,7 +342,7 @@ static mbt_status run_session(struct session *s, int argc, char **argv, mbt_erro
 
 int main(int argc, char **argv)
 {
-    struct session s = {0};
+    mbtrain_session s = {0};
     mbt_error err = {0};
     if (mbtrain_options_help(argc, argv)) {
         return MBT_OK;

@@ -14,12 +14,15 @@
 static const char *const verb_names[MBTRAIN_VERBS] = {"train", "resume", "eval",
                                                       "bench", "plan",   "check"};
 
+/* The network between nodes unless told: 25 Gbit Ethernet. The usage text says the same. */
+static const double LATENCY_US = 20, BANDWIDTH_GB = 2.5;
+
 static const char usage[] =
     "usage: mbtrain [train] CONFIG   train as the configuration says\n"
     "       mbtrain resume RUN       go on with a run, from its newest whole checkpoint\n"
     "       mbtrain eval RUN|FILE    held-out accuracy of a run's best checkpoint, or of a file\n"
-    "       mbtrain bench CONFIG     images per second, without data\n"
-    "       mbtrain plan CONFIG      the layer table: shapes, parameters, MACs, kernels, memory\n"
+    "       mbtrain bench CONFIG     images per second, time by layer, peaks, without data\n"
+    "       mbtrain plan CONFIG      the layer table: shapes, MACs, kernels, memory; predictions\n"
     "       mbtrain check CONFIG     everything before the first step, and no step\n"
     "Under mpirun -n N or srun --mpi=pmix -n N, on N ranks; results do not depend on N.\n"
     "\n"
@@ -27,6 +30,14 @@ static const char usage[] =
     "  --max-hours H     stops with a checkpoint and exit code 75 before H hours are over\n"
     "  --force           train: an old run in the folder is moved aside\n"
     "  --steps N         bench: steps to measure (12)\n"
+    "  --comm            bench: the reduction alone, too: latency and bandwidth, 8 B to 64 MiB\n"
+    "  --json            bench: JSON on stdout instead of tables\n"
+    "  --ranks N         plan: step time, efficiency and memory on up to N ranks instead of "
+    "layers\n"
+    "  --nodes M         plan: on M nodes (1)\n"
+    "  --from FILE       plan: from what bench --comm --json wrote, instead of a short bench now\n"
+    "  --latency US      plan: microseconds of a message between nodes (20)\n"
+    "  --bandwidth GB    plan: GB/s between two nodes (2.5, of 25 Gbit Ethernet)\n"
     "  --classes N       plan, bench: classes (10; 1000 for downsampling 32)\n"
     "  --size N          plan, bench: side of the input (32; 224 for downsampling 32)\n"
     "  --help-config     every key of a configuration\n"
@@ -37,7 +48,21 @@ static const char usage[] =
     "\n"
     "Networks (network.name):\n";
 
-enum { SET = 256, MAX_HOURS, FORCE, STEPS, CLASSES, SIZE };
+enum {
+    SET = 256,
+    MAX_HOURS,
+    FORCE,
+    STEPS,
+    CLASSES,
+    SIZE,
+    COMM,
+    JSON,
+    RANKS,
+    NODES,
+    FROM,
+    LATENCY,
+    BANDWIDTH
+};
 
 static const struct option longs[] = {
     {"set", required_argument, NULL, SET},
@@ -46,6 +71,13 @@ static const struct option longs[] = {
     {"steps", required_argument, NULL, STEPS},
     {"classes", required_argument, NULL, CLASSES},
     {"size", required_argument, NULL, SIZE},
+    {"comm", no_argument, NULL, COMM},
+    {"json", no_argument, NULL, JSON},
+    {"ranks", required_argument, NULL, RANKS},
+    {"nodes", required_argument, NULL, NODES},
+    {"from", required_argument, NULL, FROM},
+    {"latency", required_argument, NULL, LATENCY},
+    {"bandwidth", required_argument, NULL, BANDWIDTH},
     {0},
 };
 enum { N_LONGS = sizeof longs / sizeof longs[0] - 1 };
@@ -60,6 +92,45 @@ static mbt_status whole(const char *name, const char *text, int least, int *valu
     }
     *value = (int)got;
     return MBT_OK;
+}
+
+static mbt_status above_zero(const char *name, const char *text, double *value, mbt_error *err)
+{
+    return mbt_text_to_f64(text, value) && *value > 0 && *value < 1e9
+               ? MBT_OK
+               : mbt_fail(err, MBT_USAGE, "--%s: got \"%s\", wanted a number above 0", name, text);
+}
+
+/* plan and bench alone take these. */
+static mbt_status take_measuring(int option, const char *value, mbtrain_options *o, mbt_error *err)
+{
+    switch (option) {
+    case COMM:
+        o->comm = true;
+        return MBT_OK;
+    case JSON:
+        o->json = true;
+        return MBT_OK;
+    case FROM:
+        o->from = value;
+        return MBT_OK;
+    case STEPS:
+        return whole("steps", value, 1, &o->steps, err);
+    case CLASSES:
+        return whole("classes", value, 2, &o->classes, err);
+    case SIZE:
+        return whole("size", value, 8, &o->size, err);
+    case RANKS:
+        return whole("ranks", value, 1, &o->ranks, err);
+    case NODES:
+        return whole("nodes", value, 1, &o->nodes, err);
+    case LATENCY:
+        return above_zero("latency", value, &o->latency_us, err);
+    case BANDWIDTH:
+        return above_zero("bandwidth", value, &o->bandwidth_gb, err);
+    default:
+        return mbt_fail(err, MBT_FAILURE, "option %d is not taken", option);
+    }
 }
 
 static mbt_status take(int option, const char *value, mbtrain_options *o, mbt_error *err)
@@ -79,14 +150,8 @@ static mbt_status take(int option, const char *value, mbtrain_options *o, mbt_er
     case FORCE:
         o->force = true;
         return MBT_OK;
-    case STEPS:
-        return whole("steps", value, 1, &o->steps, err);
-    case CLASSES:
-        return whole("classes", value, 2, &o->classes, err);
-    case SIZE:
-        return whole("size", value, 8, &o->size, err);
     default:
-        return mbt_fail(err, MBT_FAILURE, "option %d is not taken", option);
+        return take_measuring(option, value, o, err);
     }
 }
 
@@ -110,7 +175,7 @@ static mbt_status refuse(int answer, const char *word, mbt_error *err)
 }
 
 /* An option that the verb would drop is refused. `given`: bit i for longs[i]. */
-static mbt_status check_given(unsigned given, mbtrain_verb verb, mbt_error *err)
+static mbt_status check_given(unsigned given, const mbtrain_options *o, mbt_error *err)
 {
     const unsigned trains = 1u << MBTRAIN_TRAIN | 1u << MBTRAIN_RESUME;
     const unsigned draws = 1u << MBTRAIN_BENCH | 1u << MBTRAIN_PLAN;
@@ -121,12 +186,30 @@ static mbt_status check_given(unsigned given, mbtrain_verb verb, mbt_error *err)
         [STEPS - SET] = 1u << MBTRAIN_BENCH,
         [CLASSES - SET] = draws,
         [SIZE - SET] = draws,
+        [COMM - SET] = 1u << MBTRAIN_BENCH,
+        [JSON - SET] = 1u << MBTRAIN_BENCH,
+        [RANKS - SET] = 1u << MBTRAIN_PLAN,
+        [NODES - SET] = 1u << MBTRAIN_PLAN,
+        [FROM - SET] = 1u << MBTRAIN_PLAN,
+        [LATENCY - SET] = 1u << MBTRAIN_PLAN,
+        [BANDWIDTH - SET] = 1u << MBTRAIN_PLAN,
     };
     for (int i = 0; i < N_LONGS; i++) {
-        if ((given >> i & 1u) != 0 && (belongs[longs[i].val - SET] >> verb & 1u) == 0) {
+        if ((given >> i & 1u) != 0 && (belongs[longs[i].val - SET] >> o->verb & 1u) == 0) {
             return mbt_fail(err, MBT_USAGE, "--%s: has no meaning for mbtrain %s", longs[i].name,
-                            verb_names[verb]);
+                            verb_names[o->verb]);
         }
+    }
+    const unsigned predicting =
+        1u << (NODES - SET) | 1u << (FROM - SET) | 1u << (LATENCY - SET) | 1u << (BANDWIDTH - SET);
+    if ((given & predicting) != 0 && o->ranks == 0) {
+        return mbt_fail(err, MBT_USAGE,
+                        "--nodes, --from, --latency, --bandwidth: belong to --ranks, which is not "
+                        "given");
+    }
+    if (o->ranks > 0 && o->nodes > o->ranks) {
+        return mbt_fail(err, MBT_USAGE, "--nodes: got %d, wanted at most the %d ranks", o->nodes,
+                        o->ranks);
     }
     return MBT_OK;
 }
@@ -155,7 +238,11 @@ static mbt_status take_words(int n, char **words, mbtrain_options *o, mbt_error 
 
 mbt_status mbtrain_options_parse(int argc, char **argv, mbtrain_options *o, mbt_error *err)
 {
-    *o = (mbtrain_options){.verb = MBTRAIN_TRAIN, .steps = 12};
+    *o = (mbtrain_options){.verb = MBTRAIN_TRAIN,
+                           .steps = 12,
+                           .nodes = 1,
+                           .latency_us = LATENCY_US,
+                           .bandwidth_gb = BANDWIDTH_GB};
     mbt_status status = MBT_OK;
     unsigned given = 0;
     opterr = 0;
@@ -170,7 +257,7 @@ mbt_status mbtrain_options_parse(int argc, char **argv, mbtrain_options *o, mbt_
     if (status == MBT_OK) {
         status = take_words(argc - optind, argv + optind, o, err);
     }
-    return status == MBT_OK ? check_given(given, o->verb, err) : status;
+    return status == MBT_OK ? check_given(given, o, err) : status;
 }
 
 /* Rank of this process by the launcher's word, 0 without one. */

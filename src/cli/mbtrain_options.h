@@ -25,9 +25,13 @@ typedef struct mbtrain_options {
     const char *sets[MBTRAIN_SETS_MAX];
     int n_sets;
     bool force;
-    double max_hours;  /* 0: no limit */
-    int steps;         /* bench */
-    int classes, size; /* plan, bench; 0: by the network's strides */
+    double max_hours;                /* 0: no limit */
+    int steps;                       /* bench */
+    bool comm, json;                 /* bench */
+    int ranks, nodes;                /* plan: to predict for; 0 ranks: print the layers */
+    const char *from;                /* plan: what bench --json wrote, or NULL; borrowed */
+    double latency_us, bandwidth_gb; /* plan: of the network between nodes */
+    int classes, size;               /* plan, bench; 0: by the network's strides */
 } mbtrain_options;
 
 /* MBT_USAGE with one message. */

@@ -216,10 +216,13 @@ struct listener {
     void *context;
 };
 
-static void tell(const struct listener *listener, size_t first, size_t count)
+static void tell(mbt_plan *plan, const mbt_segment *s, const struct listener *listener,
+                 size_t count)
 {
     if (listener->ready != NULL && omp_get_thread_num() == 0) {
-        listener->ready(listener->context, first, count);
+        mbt_tile_mark(plan, s, plan->lanes, MBT_OP_COUNT);
+        listener->ready(listener->context, s->grad_first, count);
+        mbt_tile_mark(plan, s, plan->lanes, MBT_OP_QUANTISE);
     }
 }
 
@@ -246,7 +249,7 @@ static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n, float 
         add_wave(plan, s, wave, n_wave, thread);
         mbt_tile_mark(plan, s, &plan->lanes[thread],
                       s->op == MBT_SEGMENT_CONV ? MBT_OP_CONV_BACKWARD_WEIGHTS : MBT_OP_COUNT);
-        tell(listener, s->grad_first, 0);
+        tell(plan, s, listener, 0);
 #pragma omp barrier
     }
 }
@@ -260,7 +263,7 @@ void mbt_exec_backward(mbt_plan *plan, int n, float stats_scale, const mbt_exec_
         const mbt_segment *s = &plan->segments[i];
         backward_segment(plan, s, n, stats_scale, dropout, &listener);
         if (s->grad_count > 0) {
-            tell(&listener, s->grad_first, s->grad_count);
+            tell(plan, s, &listener, s->grad_count);
         }
     }
 }

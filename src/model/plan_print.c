@@ -29,8 +29,13 @@ static void print_segment(const mbt_plan *plan, const mbt_segment *s, FILE *out)
                        : s->conv.in.sections > 1 ? " g"
                                                  : "",
                        s->conv.stride > 1 ? " /2" : "");
-        (void)snprintf(kernels, sizeof kernels, "%s/%s/%s", pass_name(&s->forward),
-                       pass_name(&s->backward_data), pass_name(&s->backward_weights));
+        if (s->k_depthwise_forward != NULL) {
+            (void)snprintf(kernels, sizeof kernels, "fused %s/%s", s->k_depthwise_forward->name,
+                           s->k_depthwise_backward->name);
+        } else {
+            (void)snprintf(kernels, sizeof kernels, "%s/%s/%s", pass_name(&s->forward),
+                           pass_name(&s->backward_data), pass_name(&s->backward_weights));
+        }
     } else {
         (void)snprintf(kernels, sizeof kernels, "%s", s->k_pool != NULL ? s->k_pool->name : "-");
     }
@@ -43,8 +48,11 @@ void mbt_plan_print(const mbt_plan *plan, const mbt_graph *graph, FILE *out)
 {
     char library[32];
     mbt_kernel_library(library, sizeof library);
-    (void)fprintf(out, "network %s, groups of %d images, kernels up to %s, %s\n", graph->name,
-                  plan->options.group, mbt_isa_name(plan->options.isa), library);
+    (void)fprintf(
+        out, "network %s, groups of %d images, kernels up to %s, %s, storage %s, %d thread%s\n",
+        graph->name, plan->options.group, mbt_isa_name(plan->options.isa), library,
+        plan->options.storage == MBT_STORAGE_BF16 ? "bf16" : "fp32", plan->options.threads,
+        plan->options.threads > 1 ? "s" : "");
     (void)fprintf(out, "%-22s %-8s %-14s %-14s %4s %10s %12s  %-8s %s\n", "segment", "op", "input",
                   "output", "tile", "params", "MACs", "source", "forward/data/weights");
     for (int i = 0; i < plan->n_segments; i++) {
@@ -59,4 +67,14 @@ void mbt_plan_print(const mbt_plan *plan, const mbt_graph *graph, FILE *out)
         mib(plan->params_bytes), mib(plan->stored_bytes), mib(plan->activation_bytes_per_image),
         mib(plan->gradient_bytes), mib(plan->scratch_bytes), mib(mbt_arena_used(plan->arena)));
     (void)fprintf(out, "digest: %s\n", plan->digest);
+}
+
+void mbt_plan_print_evaluator(const mbt_plan *plan, FILE *out)
+{
+    (void)fprintf(
+        out,
+        "evaluation: %d images at a time, %.1f MiB parameters as they are and folded, %.1f "
+        "MiB maps, %.1f MiB scratch, %.1f MiB in all\n",
+        plan->options.group, mib(plan->params_bytes), mib(plan->stored_bytes),
+        mib(plan->scratch_bytes), mib(mbt_arena_used(plan->arena)));
 }

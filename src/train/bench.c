@@ -1,30 +1,48 @@
 /* Whole steps on drawn input: what a configuration trains and evaluates a second. */
-#include "mbt/bench.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench_parts.h"
 #include "mbt/exec.h"
 #include "mbt/init.h"
 #include "mbt/rng.h"
-#include "mbt/timer.h"
-#include "mbt/trainer.h"
 
 enum { WARM_UP = 3 };
 
-struct bench {
-    mbt_setup *setup;
-    uint32_t ids[MBT_GROUP_MAX];
-    int n_samples, k;
-};
+int mbt_bench_group(const mbt_bench_work *work, int group)
+{
+    return work->n_samples / work->k + (group < work->n_samples % work->k);
+}
 
 /* Group sizes of the batch as the sampler cuts it; the input was drawn before. */
 static int drawn_group(void *context, mbt_step *step, int group, const uint32_t **ids)
 {
-    struct bench *b = context;
+    const mbt_bench_work *work = context;
     (void)step;
-    *ids = b->ids;
-    return b->n_samples / b->k + (group < b->n_samples % b->k);
+    *ids = work->ids;
+    return mbt_bench_group(work, group);
+}
+
+mbt_status mbt_bench_step(mbt_bench_work *work, mbt_error *err)
+{
+    bool stop = false;
+    mbt_counts counts = {0};
+    return mbt_step_run(&work->step, 0, work->k, work->n_samples, 1e-6, drawn_group, work, &stop,
+                        &counts, err);
+}
+
+int mbt_bench_evaluations(const mbt_bench_work *work)
+{
+    const int each = work->setup->evaluator->options.group * mbt_comm_size(work->setup->comm);
+    return (work->n_samples + each - 1) / each;
+}
+
+void mbt_bench_evaluate(mbt_bench_work *work)
+{
+    mbt_plan *plan = work->setup->evaluator;
+    for (int i = 0; i < mbt_bench_evaluations(work); i++) {
+        mbt_exec_evaluate(plan, plan->options.group);
+    }
 }
 
 static int ascending(const void *a, const void *b)
@@ -33,38 +51,54 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void print_rate(FILE *out, const char *what, double images, const double *sorted, int n)
+double mbt_bench_median(double *seconds, int n)
 {
-    (void)fprintf(out, "%-10s %8.1f images/s (median of %d; slowest %.1f, fastest %.1f), %.1f ms\n",
-                  what, images / sorted[n / 2], n, images / sorted[n - 1], images / sorted[0],
-                  1e3 * sorted[n / 2]);
+    qsort(seconds, (size_t)n, sizeof *seconds, ascending);
+    return seconds[n / 2];
 }
 
-static mbt_status time_steps(struct bench *b, mbt_step *step, double *seconds, int n_steps,
+static void set_rate(double *seconds, int n, double images, mbt_bench_rate *rate)
+{
+    *rate = (mbt_bench_rate){.images = images, .n = n};
+    rate->median_s = mbt_bench_median(seconds, n);
+    rate->min_s = seconds[0];
+    rate->max_s = seconds[n - 1];
+}
+
+static mbt_status time_steps(mbt_bench_work *work, double *seconds, int n_steps, mbt_bench *bench,
                              mbt_error *err)
 {
+    mbt_comm *comm = work->setup->comm;
     mbt_status status = MBT_OK;
     for (int i = 0; i < WARM_UP + n_steps && status == MBT_OK; i++) {
-        bool stop = false;
-        mbt_counts counts = {0};
         if (i == WARM_UP) {
-            memset(step->timer.seconds, 0, sizeof step->timer.seconds);
+            memset(work->step.timer.seconds, 0, sizeof work->step.timer.seconds);
         }
-        mbt_comm_barrier(b->setup->comm);
+        mbt_comm_barrier(comm);
         const double from = mbt_timer_clock();
-        status =
-            mbt_step_run(step, 0, b->k, b->n_samples, 1e-6, drawn_group, b, &stop, &counts, err);
-        mbt_comm_barrier(b->setup->comm);
+        status = mbt_bench_step(work, err);
+        mbt_comm_barrier(comm);
         if (i >= WARM_UP) {
             seconds[i - WARM_UP] = mbt_timer_clock() - from;
         }
     }
+    if (status == MBT_OK) {
+        (void)mbt_timer_switch(&work->step.timer, MBT_PHASE_OTHER);
+        memcpy(bench->phase_s, work->step.timer.seconds, sizeof bench->phase_s);
+        mbt_comm_sum(comm, MBT_COMM_F64, bench->phase_s, MBT_PHASE_COUNT);
+        for (int p = 0; p < MBT_PHASE_COUNT; p++) {
+            bench->phase_s[p] /= (double)n_steps * mbt_comm_size(comm);
+        }
+        set_rate(seconds, n_steps, work->n_samples, &bench->train);
+        bench->basis.step_s = bench->train.median_s;
+        mbt_comm_broadcast(comm, &bench->basis.step_s, sizeof bench->basis.step_s);
+    }
     return status;
 }
 
-static void time_evaluation(const struct bench *b, double *seconds, int n_steps)
+static void time_evaluation(mbt_bench_work *work, double *seconds, int n_steps, mbt_bench *bench)
 {
-    mbt_setup *setup = b->setup;
+    mbt_setup *setup = work->setup;
     mbt_plan *plan = setup->evaluator;
     memcpy(plan->weights, setup->plan->weights, plan->params.n_floats * sizeof(float));
     mbt_exec_prepare(plan);
@@ -75,20 +109,19 @@ static void time_evaluation(const struct bench *b, double *seconds, int n_steps)
     for (int i = 0; i < WARM_UP + n_steps; i++) {
         mbt_comm_barrier(setup->comm);
         const double from = mbt_timer_clock();
-        const int each = plan->options.group * mbt_comm_size(setup->comm);
-        for (int at = 0; at < b->n_samples; at += each) {
-            mbt_exec_evaluate(plan, plan->options.group);
-        }
+        mbt_bench_evaluate(work);
         mbt_comm_barrier(setup->comm);
         if (i >= WARM_UP) {
             seconds[i - WARM_UP] = mbt_timer_clock() - from;
         }
     }
+    const double each = (double)plan->options.group * mbt_comm_size(setup->comm);
+    set_rate(seconds, n_steps, each * mbt_bench_evaluations(work), &bench->evaluate);
 }
 
-static void draw_input(const struct bench *b, mbt_step *step)
+static void draw_input(mbt_bench_work *work)
 {
-    mbt_setup *setup = b->setup;
+    const mbt_setup *setup = work->setup;
     const mbt_value *input = &setup->plan->values[setup->plan->input];
     const size_t n = (size_t)setup->group * (size_t)input->layout.c * (size_t)input->layout.h *
                      (size_t)input->layout.w;
@@ -98,56 +131,99 @@ static void draw_input(const struct bench *b, mbt_step *step)
         pixels[i] = mbt_rng_normal(&rng);
     }
     for (int i = 0; i < setup->group; i++) {
-        step->labels[i] = (int32_t)mbt_rng_below(
+        work->step.labels[i] = (int32_t)mbt_rng_below(
             &rng, (uint32_t)setup->plan->values[setup->plan->output].layout.c);
     }
 }
 
-static const char *reduce_name(mbt_reduce reduce)
+/* All ranks at once, as they will work; the mean of them. Of the processor, whatever kernels the
+ * configuration allows. */
+static mbt_status measure_peaks(const mbt_setup *setup, mbt_bench *bench, mbt_error *err)
 {
-    static const char *const names[] = {
-        [MBT_REDUCE_EXACT] = "exact", [MBT_REDUCE_FP32] = "fp32", [MBT_REDUCE_BF16] = "bf16"};
-    return names[reduce];
+    mbt_comm_barrier(setup->comm);
+    const mbt_status status = mbt_comm_agree(
+        setup->comm,
+        mbt_peak_measure(mbt_cpu_isa(), setup->plan->options.threads, &bench->peak, err), err);
+    if (status == MBT_OK) {
+        double both[] = {bench->peak.flops_per_s, bench->peak.read_bytes_per_s};
+        mbt_comm_sum(setup->comm, MBT_COMM_F64, both, 2);
+        bench->peak.flops_per_s = both[0] / mbt_comm_size(setup->comm);
+        bench->peak.read_bytes_per_s = both[1] / mbt_comm_size(setup->comm);
+    }
+    return status;
 }
 
-mbt_status mbt_bench_run(mbt_setup *setup, int n_steps, FILE *out, mbt_error *err)
+static mbt_status start(mbt_bench_work *work, mbt_error *err)
 {
-    struct bench b = {.setup = setup, .n_samples = (int)setup->config.train.batch};
-    b.k = (b.n_samples + setup->group - 1) / setup->group;
-    mbt_step step = {0};
-    double *seconds = calloc((size_t)n_steps, sizeof *seconds);
-    mbt_status status = seconds != NULL ? mbt_step_create(setup, &step, err)
-                                        : mbt_fail(err, MBT_FAILURE, "bench: out of memory");
+    mbt_setup *setup = work->setup;
+    mbt_status status = mbt_step_create(setup, &work->step, err);
     if (status == MBT_OK) {
         status = mbt_init_weights(&setup->plan->params, &setup->graph, &setup->config,
                                   setup->plan->weights, err);
     }
+    return mbt_comm_agree(setup->comm, status, err);
+}
+
+void mbt_bench_describe(const mbt_setup *setup, mbt_basis *basis)
+{
+    const mbt_layout *in = &setup->plan->values[setup->plan->input].layout;
+    *basis = (mbt_basis){
+        .c = in->c,
+        .h = in->h,
+        .w = in->w,
+        .classes = setup->plan->values[setup->plan->output].layout.c,
+        .parameters = (int)mbt_graph_params(&setup->graph),
+        .batch = (int)setup->config.train.batch,
+        .group = setup->group,
+        .threads = setup->plan->options.threads,
+        .storage = (int)setup->plan->options.storage,
+        .reduce = (int)setup->config.train.reduce,
+        .ranks = mbt_comm_size(setup->comm),
+        .nodes = mbt_comm_n_nodes(setup->comm),
+        .memory_bytes = (double)mbt_memory_of(setup).total,
+    };
+    memcpy(basis->network, setup->graph.name, sizeof basis->network);
+}
+
+mbt_status mbt_bench_run(mbt_setup *setup, const mbt_bench_options *options, mbt_bench *bench,
+                         mbt_error *err)
+{
+    mbt_bench_work work = {.setup = setup, .n_samples = (int)setup->config.train.batch};
+    work.k = (work.n_samples + setup->group - 1) / setup->group;
+    *bench = (mbt_bench){.isa = setup->plan->options.isa, .memory = mbt_memory_of(setup)};
+    mbt_bench_describe(setup, &bench->basis);
+    double *seconds = calloc((size_t)options->n_steps, sizeof *seconds);
+    mbt_status status =
+        seconds != NULL ? MBT_OK : mbt_fail(err, MBT_FAILURE, "bench: out of memory");
     status = mbt_comm_agree(setup->comm, status, err);
     if (status == MBT_OK) {
-        draw_input(&b, &step);
-        status = time_steps(&b, &step, seconds, n_steps, err);
+        status = measure_peaks(setup, bench, err);
     }
-    const bool root = mbt_comm_rank(setup->comm) == 0;
     if (status == MBT_OK) {
-        qsort(seconds, (size_t)n_steps, sizeof *seconds, ascending);
-        if (root) {
-            (void)fprintf(out, "%s, batch %d in groups of %d, %d rank(s), reduce %s\n",
-                          setup->graph.name, b.n_samples, setup->group, mbt_comm_size(setup->comm),
-                          reduce_name(setup->config.train.reduce));
-            print_rate(out, "train", b.n_samples, seconds, n_steps);
-        }
-        (void)mbt_timer_switch(&step.timer, MBT_PHASE_EVALUATE);
-        time_evaluation(&b, seconds, n_steps);
-        (void)mbt_timer_switch(&step.timer, MBT_PHASE_OTHER);
-        qsort(seconds, (size_t)n_steps, sizeof *seconds, ascending);
-        if (root) {
-            const int each = setup->evaluator->options.group * mbt_comm_size(setup->comm);
-            print_rate(out, "evaluate", (double)((b.n_samples + each - 1) / each * each), seconds,
-                       n_steps);
-        }
-        mbt_summary_print(setup->comm, &step.timer, (int64_t)n_steps * b.n_samples, out);
+        status = start(&work, err);
     }
-    mbt_step_clear(&step);
+    if (status == MBT_OK) {
+        draw_input(&work);
+        status = time_steps(&work, seconds, options->n_steps, bench, err);
+    }
+    if (status == MBT_OK) {
+        time_evaluation(&work, seconds, options->n_steps, bench);
+        status = mbt_bench_profile(&work, bench, err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_bench_pieces(&work, bench, err);
+    }
+    if (status == MBT_OK && options->comm) {
+        status = mbt_bench_reductions(setup->comm, bench, err);
+    }
+    mbt_step_clear(&work.step);
     free(seconds);
     return status;
+}
+
+void mbt_bench_clear(mbt_bench *bench)
+{
+    free(bench->layers.layers);
+    free(bench->evaluate_layers.layers);
+    *bench = (mbt_bench){0};
 }

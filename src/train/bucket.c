@@ -98,6 +98,17 @@ void mbt_bucket_destroy(mbt_bucket *b)
     }
 }
 
+int mbt_bucket_count(const mbt_bucket *b)
+{
+    return b->n_ranges;
+}
+
+void mbt_bucket_range(const mbt_bucket *b, int index, size_t *first, size_t *count)
+{
+    *first = b->ranges[index].first;
+    *count = b->ranges[index].count;
+}
+
 static void start(mbt_bucket *b, struct range *r)
 {
     switch (b->reduce) {

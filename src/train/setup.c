@@ -5,9 +5,35 @@
 #include <string.h>
 
 #include "mbt/arch.h"
+#include "mbt/memory.h"
 
 /* Images an evaluation works on at a time: few, so that all maps stay in cache. */
 enum { EVALUATION_GROUP = 8 };
+
+/* Bytes of a plan's arena, all of which it has touched. */
+static size_t arena_of(const mbt_plan *plan)
+{
+    return plan != NULL ? mbt_arena_bytes(plan->arena) : 0;
+}
+
+static mbt_status make_plans(mbt_setup *s, mbt_plan_options *options, bool training, mbt_error *err)
+{
+    const size_t before = mbt_memory_resident();
+    mbt_status status = MBT_OK;
+    if (training) {
+        status = mbt_plan_create(&s->graph, options, &s->plan, err);
+    }
+    options->training = false;
+    options->storage = MBT_STORAGE_FP32;
+    options->group = s->group < EVALUATION_GROUP ? s->group : EVALUATION_GROUP;
+    if (status == MBT_OK) {
+        status = mbt_plan_create(&s->graph, options, &s->evaluator, err);
+    }
+    const size_t grown = mbt_memory_resident() - before;
+    const size_t arenas = arena_of(s->plan) + arena_of(s->evaluator);
+    s->code_bytes = grown > arenas ? grown - arenas : 0;
+    return status;
+}
 
 static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool training, mbt_error *err)
 {
@@ -45,13 +71,7 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
         .training = training,
         .bn_eps = s->config.train.bn_eps,
     };
-    if (training) {
-        status = mbt_plan_create(&s->graph, &options, &s->plan, err);
-    }
-    options.training = false;
-    options.storage = MBT_STORAGE_FP32;
-    options.group = s->group < EVALUATION_GROUP ? s->group : EVALUATION_GROUP;
-    return status == MBT_OK ? mbt_plan_create(&s->graph, &options, &s->evaluator, err) : status;
+    return make_plans(s, &options, training, err);
 }
 
 /* Two machines may choose differently (another oneDNN): then bits, and the digest, differ. */
@@ -99,6 +119,7 @@ static mbt_status make_split(mbt_setup *s, mbt_error *err)
 mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *config,
                             const mbt_shape *shape, bool training, mbt_setup *setup, mbt_error *err)
 {
+    setup->resident_before = mbt_memory_resident();
     setup->comm = comm;
     setup->log = log;
     setup->config = *config;

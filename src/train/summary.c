@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "mbt/memory.h"
 #include "mbt/text.h"
 #include "mbt/trainer.h"
 
@@ -11,6 +12,8 @@ struct account {
     double seconds[MBT_PHASE_COUNT];
     double compute_s; /* input, forward, backward: what the rank did itself */
     double peak_mib;  /* resident, since the process began */
+    double grown_mib; /* since setting up began, without the window */
+    double planned_mib;
 };
 
 static double total_of(const struct account *a)
@@ -55,20 +58,27 @@ static void print(const struct account *all, int n, int64_t n_images, FILE *out)
         (void)fprintf(out, "\nranks    slowest %d (%.1f s computing), fastest %d (%.1f s)", slowest,
                       all[slowest].compute_s, fastest, all[fastest].compute_s);
     }
-    (void)fprintf(out, "\nmemory   at most %.0f MiB resident (rank %d)\n", peak, largest);
+    (void)fprintf(
+        out,
+        "\nmemory   at most %.0f MiB resident (rank %d), %.0f MiB of it grown since the start; "
+        "%.0f MiB were planned\n",
+        peak, largest, all[largest].grown_mib, all[largest].planned_mib);
 }
 
-void mbt_summary_print(mbt_comm *comm, const mbt_timer *timer, int64_t n_images, FILE *out)
+void mbt_summary_print(const mbt_setup *setup, const mbt_timer *timer, int64_t n_images, FILE *out)
 {
+    mbt_comm *comm = setup->comm;
     const int n = mbt_comm_size(comm);
     struct rusage usage;
-    struct account mine = {{0}, 0, 0};
+    struct account mine = {{0}, 0, 0, 0, 0};
     for (int p = 0; p < MBT_PHASE_COUNT; p++) {
         mine.seconds[p] = timer->seconds[p];
     }
     mine.compute_s = mine.seconds[MBT_PHASE_INPUT] + mine.seconds[MBT_PHASE_FORWARD] +
                      mine.seconds[MBT_PHASE_BACKWARD];
     mine.peak_mib = getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss / 1024.0 : 0;
+    mine.grown_mib = (double)mbt_memory_grown(setup) / (1024.0 * 1024.0);
+    mine.planned_mib = (double)mbt_memory_of(setup).total / (1024.0 * 1024.0);
 
     struct account *all = calloc((size_t)n, sizeof *all);
     mbt_error err = {0};

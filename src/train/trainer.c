@@ -435,7 +435,7 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
     }
     if (status == MBT_OK) {
         report(&t);
-        mbt_summary_print(setup->comm, &t.step.timer, t.images, stdout);
+        mbt_summary_print(setup, &t.step.timer, t.images, stdout);
         if (t.stop && t.state.progress.step < t.total_steps) {
             status = mbt_fail(
                 err, MBT_STOPPED, "stopped at step %" PRId64 " (%s); resume goes on from there",

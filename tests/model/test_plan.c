@@ -173,6 +173,9 @@ static void the_table_names_every_segment(void **state)
     assert_non_null(strstr(text, "total: 2237770 parameters, 89025024 MACs an image"));
     assert_non_null(strstr(text, "groups of 4 images"));
     assert_non_null(strstr(text, "oneDNN "));
+    assert_non_null(strstr(text, "storage fp32, 1 thread\n"));
+    assert_true((strstr(text, "fused ") != NULL) ==
+                (p.plan->segments[2].k_depthwise_forward != NULL));
     assert_non_null(strstr(text, p.plan->digest));
     free(text);
     clear(&p);

@@ -1,0 +1,30 @@
+/* What the verbs of mbtrain share. */
+#ifndef MBT_CLI_MBTRAIN_SESSION_H
+#define MBT_CLI_MBTRAIN_SESSION_H
+
+#include "mbt/comm.h"
+#include "mbt/config.h"
+#include "mbt/log.h"
+#include "mbtrain_options.h"
+
+/* What every verb works with. */
+typedef struct mbtrain_session {
+    mbt_comm *comm;
+    mbt_log log;
+    mbtrain_options options;
+    mbt_config config;
+    char *provenance;
+    bool said; /* why the program ends */
+} mbtrain_session;
+
+bool mbtrain_is_root(const mbtrain_session *s);
+
+/* The file named on the command line, and overrides, on every rank. Collective. */
+mbt_status mbtrain_read_config(mbtrain_session *s, bool needs_data, mbt_error *err);
+
+/* Verbs that need no run. Collective. */
+mbt_status mbtrain_bench(mbtrain_session *s, mbt_error *err);
+mbt_status mbtrain_plan(mbtrain_session *s, mbt_error *err);
+mbt_status mbtrain_check(mbtrain_session *s, mbt_error *err); /* all before the first step */
+
+#endif

@@ -1,0 +1,24 @@
+/* 16 chains of 16 lanes: two units of four cycles' latency need 8. */
+#include "kernels/multiply_add.h"
+
+#include <immintrin.h>
+
+double mbt_multiply_add_avx512(long n, float *sum)
+{
+    enum { CHAINS = 16, LANES = 16 };
+    const __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
+    __m512 x[CHAINS];
+    for (int i = 0; i < CHAINS; i++) {
+        x[i] = _mm512_set1_ps((float)i);
+    }
+    for (long round = 0; round < n; round++) {
+#pragma GCC unroll 16
+        for (int i = 0; i < CHAINS; i++) {
+            x[i] = _mm512_fmadd_ps(x[i], a, b);
+        }
+    }
+    for (int i = 0; i < CHAINS; i++) {
+        *sum += _mm512_reduce_add_ps(x[i]);
+    }
+    return 2.0 * CHAINS * LANES * (double)n;
+}
