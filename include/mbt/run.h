@@ -2,9 +2,9 @@
  *
  * config.json (resolved), log.txt, metrics.h5 and metrics.csv (replaced each epoch), checkpoints/.
  * A lock file with an owner line (host, job, pid, heartbeat time) keeps a second run out. An owner
- * on this host whose process is gone, or any owner whose heartbeat is older than
- * MBT_LOCK_SILENT_S, is taken over with a logged line. Rank zero alone calls these functions.
- * Depends on status, log, config, metrics, text. */
+ * on this host whose process is gone, an earlier leg of the SLURM job that we are, or any owner
+ * whose heartbeat is older than MBT_LOCK_SILENT_S, is taken over with a logged line. Rank zero
+ * alone calls these functions. Depends on status, log, config, metrics, text. */
 #ifndef MBT_RUN_H
 #define MBT_RUN_H
 
@@ -24,6 +24,7 @@ typedef enum mbt_run_mode {
                        --force) */
     MBT_RUN_FORCE,  /* like NEW; an old run in the folder is moved to <folder>.old-<n> first */
     MBT_RUN_RESUME, /* the folder must hold a run: MBT_DATA otherwise */
+    MBT_RUN_AUTO,   /* like RESUME when the folder holds a run, like NEW when it does not */
 } mbt_run_mode;
 
 /* Makes or enters the folder, takes the lock, opens log.txt for appending into log->file.

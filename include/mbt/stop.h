@@ -1,4 +1,4 @@
-/* The wish to stop: signals and a time limit, as one flag that the training loop asks.
+/* The wish to stop: signals and time limits, as one flag that the training loop asks.
  *
  * INT, TERM, USR1 and USR2 set the flag; a second INT or TERM ends the process at once by the
  * signal's default action. The flag is the program's one mutable global. The wish of one rank
@@ -10,13 +10,17 @@
 
 #include "mbt/status.h"
 
-/* Installs the handlers. max_hours <= 0: no time limit; the limit counts from this call. */
-mbt_status mbt_stop_install(double max_hours, mbt_error *err) MBT_WARN_UNUSED;
+/* Installs the handlers. No time limit as yet. */
+mbt_status mbt_stop_install(mbt_error *err) MBT_WARN_UNUSED;
+
+/* The time ends in so many seconds from now; of several limits the earliest counts. `reason`: for
+ * mbt_stop_reason, borrowed. */
+void mbt_stop_limit(double seconds, const char *reason);
 
 /* True once a signal came or the time limit less `reserve_s` is reached. */
 bool mbt_stop_wanted(double reserve_s);
 
-/* "signal 15 (Terminated)", "time limit", or "" when nothing is wanted; static storage. */
+/* "signal 15 (Terminated)", the limit's reason, or "" when nothing is wanted. */
 const char *mbt_stop_reason(void);
 
 #endif

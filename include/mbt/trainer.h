@@ -38,9 +38,10 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
 
 /* Counts every sample of ids (NULL: all of the split) once, with the training plan's weights, or
  * the evaluator's own when there is none, in chunks that depend on nothing but the group size.
- * MBT_DIVERGED when a loss is not finite. Collective. */
+ * MBT_DIVERGED when a loss is not finite. MBT_STOPPED, within a batch, when a rank wants to stop
+ * (stop.h, with this reserve). Collective. */
 mbt_status mbt_evaluate(mbt_setup *setup, int32_t *labels, const mbt_split *split,
-                        const uint32_t *ids, int64_t n, mbt_counts *counts,
+                        const uint32_t *ids, int64_t n, double reserve_s, mbt_counts *counts,
                         mbt_error *err) MBT_WARN_UNUSED;
 
 /* ---- a run ---- */

@@ -96,43 +96,6 @@ mbt_status mbtrain_read_config(mbtrain_session *s, bool needs_data, mbt_error *e
 
 /* ---- verbs ---- */
 
-/* The newest whole checkpoint, or "" and a logged line for a run that had written none: it begins
- * again, and ends no differently. One whose files are all damaged is left for its owner to judge.
- */
-static mbt_status find_start(mbtrain_session *s, const char *folder, char *path, mbt_error *err)
-{
-    struct stat info;
-    mbt_checkpoint_list list = {0};
-    mbt_status status = mbt_checkpoint_list_read(folder, &list, err);
-    const int n_steps = list.n_steps;
-    mbt_checkpoint_list_clear(&list);
-    if (status == MBT_OK) {
-        status = mbt_text_path(folder, "last.h5", path, err);
-    }
-    if (status == MBT_OK && n_steps == 0 && lstat(path, &info) != 0) {
-        mbt_log_root(&s->log, MBT_LOG_INFO, "%s: no checkpoint yet, the run begins at step 0",
-                     folder);
-        path[0] = '\0';
-        return MBT_OK;
-    }
-    return status == MBT_OK ? mbt_checkpoint_newest(folder, &s->log, path, err) : status;
-}
-
-/* The run folder, and the checkpoint that a resumed run goes on from. */
-static mbt_status enter_run(mbtrain_session *s, mbt_run_mode mode, mbt_run **run, char *start,
-                            mbt_error *err)
-{
-    mbt_status status = mbt_run_open(s->config.run.folder, mode, &s->log, run, err);
-    if (status == MBT_OK && mode == MBT_RUN_RESUME) {
-        for (int i = 0; i < s->options.n_sets; i++) {
-            mbt_log_root(&s->log, MBT_LOG_INFO, "resumed with another configuration: %s",
-                         s->options.sets[i]);
-        }
-        status = find_start(s, mbt_run_checkpoints(*run), start, err);
-    }
-    return status;
-}
-
 static mbt_status run_training(mbtrain_session *s, mbt_run_mode mode, mbt_error *err)
 {
     mbt_setup setup = {0};
@@ -141,7 +104,7 @@ static mbt_status run_training(mbtrain_session *s, mbt_run_mode mode, mbt_error 
     mbt_status status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, true, &setup, err);
     if (status == MBT_OK) {
         if (mbtrain_is_root(s)) {
-            status = enter_run(s, mode, &run, resume, err);
+            status = mbtrain_enter_run(s, mode, &run, resume, err);
         }
         status = mbt_comm_agree(s->comm, status, err);
     }
@@ -162,9 +125,11 @@ static mbt_status run_training(mbtrain_session *s, mbt_run_mode mode, mbt_error 
 
 static mbt_status train(mbtrain_session *s, mbt_error *err)
 {
+    const mbt_run_mode mode = s->options.force         ? MBT_RUN_FORCE
+                              : s->options.resume_auto ? MBT_RUN_AUTO
+                                                       : MBT_RUN_NEW;
     const mbt_status status = mbtrain_read_config(s, true, err);
-    return status != MBT_OK ? status
-                            : run_training(s, s->options.force ? MBT_RUN_FORCE : MBT_RUN_NEW, err);
+    return status != MBT_OK ? status : run_training(s, mode, err);
 }
 
 static mbt_status want_folder(const char *path, mbt_error *err)
@@ -236,13 +201,13 @@ static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup, mbt_erro
     status = mbt_comm_agree(s->comm, status, err);
     if (status == MBT_OK && setup->n_valid > 0) {
         status = mbt_evaluate(setup, labels, &setup->dataset.train, setup->valid_ids,
-                              setup->n_valid, &counts, err);
+                              setup->n_valid, 0, &counts, err);
         if (status == MBT_OK && mbtrain_is_root(s)) {
             print_counts("validation", &counts);
         }
     }
     if (status == MBT_OK) {
-        status = mbt_evaluate(setup, labels, &setup->dataset.test, NULL, setup->dataset.test.n,
+        status = mbt_evaluate(setup, labels, &setup->dataset.test, NULL, setup->dataset.test.n, 0,
                               &counts, err);
         if (status == MBT_OK && mbtrain_is_root(s)) {
             print_counts("test", &counts);
@@ -325,7 +290,8 @@ static mbt_status run_session(mbtrain_session *s, int argc, char **argv, mbt_err
     }
     const bool trains = s->options.verb == MBTRAIN_TRAIN || s->options.verb == MBTRAIN_RESUME;
     if (status == MBT_OK && trains) { /* the others have nothing to save: a signal ends them */
-        status = mbt_stop_install(s->options.max_hours, err);
+        status = mbt_stop_install(err);
+        mbtrain_limit_time(s);
     }
     status = mbt_comm_agree(s->comm, status, err);
     if (status == MBT_OK) {

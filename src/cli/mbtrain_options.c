@@ -29,6 +29,7 @@ static const char usage[] =
     "  --set KEY=VALUE   overrides a key of the configuration; may be given again\n"
     "  --max-hours H     stops with a checkpoint and exit code 75 before H hours are over\n"
     "  --force           train: an old run in the folder is moved aside\n"
+    "  --resume=auto     train: goes on with a run that is in the folder, begins one otherwise\n"
     "  --steps N         bench: steps to measure (12)\n"
     "  --comm            bench: the reduction alone, too: latency and bandwidth, 8 B to 64 MiB\n"
     "  --json            bench: JSON on stdout instead of tables\n"
@@ -52,6 +53,7 @@ enum {
     SET = 256,
     MAX_HOURS,
     FORCE,
+    RESUME,
     STEPS,
     CLASSES,
     SIZE,
@@ -68,6 +70,7 @@ static const struct option longs[] = {
     {"set", required_argument, NULL, SET},
     {"max-hours", required_argument, NULL, MAX_HOURS},
     {"force", no_argument, NULL, FORCE},
+    {"resume", required_argument, NULL, RESUME},
     {"steps", required_argument, NULL, STEPS},
     {"classes", required_argument, NULL, CLASSES},
     {"size", required_argument, NULL, SIZE},
@@ -150,6 +153,13 @@ static mbt_status take(int option, const char *value, mbtrain_options *o, mbt_er
     case FORCE:
         o->force = true;
         return MBT_OK;
+    case RESUME:
+        o->resume_auto = strcmp(value, "auto") == 0;
+        return o->resume_auto ? MBT_OK
+                              : mbt_fail(err, MBT_USAGE,
+                                         "--resume: got \"%s\", wanted auto (a run is gone on with "
+                                         "by: mbtrain resume RUN)",
+                                         value);
     default:
         return take_measuring(option, value, o, err);
     }
@@ -183,6 +193,7 @@ static mbt_status check_given(unsigned given, const mbtrain_options *o, mbt_erro
         [SET - SET] = ~0u,
         [MAX_HOURS - SET] = trains,
         [FORCE - SET] = 1u << MBTRAIN_TRAIN,
+        [RESUME - SET] = 1u << MBTRAIN_TRAIN,
         [STEPS - SET] = 1u << MBTRAIN_BENCH,
         [CLASSES - SET] = draws,
         [SIZE - SET] = draws,
@@ -199,6 +210,12 @@ static mbt_status check_given(unsigned given, const mbtrain_options *o, mbt_erro
             return mbt_fail(err, MBT_USAGE, "--%s: has no meaning for mbtrain %s", longs[i].name,
                             verb_names[o->verb]);
         }
+    }
+    if (o->force && o->resume_auto) {
+        return mbt_fail(
+            err, MBT_USAGE,
+            "--force, --resume=auto: got both, wanted one: an old run is moved aside, or "
+            "gone on with");
     }
     const unsigned predicting =
         1u << (NODES - SET) | 1u << (FROM - SET) | 1u << (LATENCY - SET) | 1u << (BANDWIDTH - SET);

@@ -25,6 +25,7 @@ typedef struct mbtrain_options {
     const char *sets[MBTRAIN_SETS_MAX];
     int n_sets;
     bool force;
+    bool resume_auto;
     double max_hours;                /* 0: no limit */
     int steps;                       /* bench */
     bool comm, json;                 /* bench */

@@ -5,6 +5,7 @@
 #include "mbt/comm.h"
 #include "mbt/config.h"
 #include "mbt/log.h"
+#include "mbt/run.h"
 #include "mbtrain_options.h"
 
 /* What every verb works with. */
@@ -21,6 +22,14 @@ bool mbtrain_is_root(const mbtrain_session *s);
 
 /* The file named on the command line, and overrides, on every rank. Collective. */
 mbt_status mbtrain_read_config(mbtrain_session *s, bool needs_data, mbt_error *err);
+
+/* The run folder, and into `start` (MBT_PATH_BYTES) the checkpoint that a resumed run goes on from,
+ * or "". Rank zero alone. */
+mbt_status mbtrain_enter_run(mbtrain_session *s, mbt_run_mode mode, mbt_run **run, char *start,
+                             mbt_error *err);
+
+/* What ends the time of a training: the user's limit, and, on rank zero, that of the batch job. */
+void mbtrain_limit_time(mbtrain_session *s);
 
 /* Verbs that need no run. Collective. */
 mbt_status mbtrain_bench(mbtrain_session *s, mbt_error *err);

@@ -12,9 +12,9 @@
 static struct {
     volatile sig_atomic_t signal; /* the first that came, 0 for none */
     volatile sig_atomic_t urgent; /* an INT or TERM came */
-    bool limited;
-    bool late;         /* the limit was seen to be reached */
-    double deadline_s; /* on mbt_timer_clock */
+    const char *limit;            /* the earliest limit's reason, NULL without one */
+    bool late;                    /* it was seen to be reached */
+    double deadline_s;            /* on mbt_timer_clock */
 } stop;
 
 /* Number and name as literals, so that the reason needs no buffer. */
@@ -48,11 +48,10 @@ static void on_signal(int number)
     }
 }
 
-mbt_status mbt_stop_install(double max_hours, mbt_error *err)
+mbt_status mbt_stop_install(mbt_error *err)
 {
-    stop.limited = max_hours > 0;
+    stop.limit = NULL;
     stop.late = false;
-    stop.deadline_s = mbt_timer_clock() + 3600.0 * max_hours;
     /* Restarted calls: files in the middle of being written must not see EINTR. */
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     (void)sigemptyset(&action.sa_mask);
@@ -65,9 +64,18 @@ mbt_status mbt_stop_install(double max_hours, mbt_error *err)
     return MBT_OK;
 }
 
+void mbt_stop_limit(double seconds, const char *reason)
+{
+    const double deadline_s = mbt_timer_clock() + seconds;
+    if (stop.limit == NULL || deadline_s < stop.deadline_s) {
+        stop.limit = reason;
+        stop.deadline_s = deadline_s;
+    }
+}
+
 bool mbt_stop_wanted(double reserve_s)
 {
-    if (stop.limited && mbt_timer_clock() >= stop.deadline_s - reserve_s) {
+    if (stop.limit != NULL && mbt_timer_clock() >= stop.deadline_s - reserve_s) {
         stop.late = true;
     }
     return stop.signal != 0 || stop.late;
@@ -81,5 +89,5 @@ const char *mbt_stop_reason(void)
             return signals[i].reason;
         }
     }
-    return stop.late ? "time limit" : "";
+    return stop.late ? stop.limit : "";
 }

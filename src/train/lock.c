@@ -69,13 +69,15 @@ static owner ourselves(void)
     char host[HOST_BYTES] = "";
     char state;
     struct stat info;
-    const char *job = NULL;
+    const char *job = NULL, *leg = getenv("SLURM_RESTART_COUNT");
+    char name[JOB_BYTES];
     (void)gethostname(host, sizeof host - 1);
     for (size_t i = 0; i < sizeof job_names / sizeof *job_names && !job; i++) {
         job = getenv(job_names[i]);
     }
     set_word(us.host, sizeof us.host, host);
-    set_word(us.job, sizeof us.job, job);
+    (void)snprintf(name, sizeof name, "%s/%s", job ? job : "", leg ? leg : "0");
+    set_word(us.job, sizeof us.job, getenv(job_names[0]) ? name : job);
     if (!process_facts(us.pid, &state, &us.start)) {
         us.start = 0; /* no /proc: the pid alone has to do */
     }
@@ -107,11 +109,26 @@ static bool parse_line(char *line, owner *o)
            o->pid > 0;
 }
 
-/* The owner's process is known to be no more. Only asked where the pid means the same process. */
+/* The owner was this SLURM job before it was put back into the queue: SLURM has ended that leg, if
+ * only with the node it ran on. */
+static bool is_earlier_leg(const owner *o, const owner *us)
+{
+    const char *theirs = strrchr(o->job, '/'), *ours = strrchr(us->job, '/');
+    int64_t leg = 0, now = 0;
+    return theirs && ours && theirs - o->job == ours - us->job &&
+           strncmp(o->job, us->job, (size_t)(ours - us->job)) == 0 &&
+           mbt_text_to_i64(theirs + 1, &leg) && mbt_text_to_i64(ours + 1, &now) && leg < now;
+}
+
+/* The owner's process is known to be no more. A pid is only looked up where it means the same
+ * process. */
 static bool is_gone(const owner *o, const owner *us)
 {
     char state = '?';
     int64_t start = 0;
+    if (is_earlier_leg(o, us)) {
+        return true;
+    }
     if (strcmp(o->host, us->host) != 0 || o->namespace != us->namespace) {
         return false;
     }

@@ -2,12 +2,13 @@
  *
  *   host job pid start pid-namespace heartbeat
  *
- * start: the process's start in clock ticks since boot, so that a pid that is used again is not
- * taken for the owner; pid-namespace: so that a pid is looked up only where it means the same
- * process; heartbeat: seconds since 1970, fixed width. The owner keeps the file open and writes its
- * heartbeat into that open file; a lock changes hands only by another file being renamed into its
- * place. Therefore a late owner can never overwrite its successor, and whose the lock is shows in
- * the inode. Depends on status, text. */
+ * job: the batch job's id, of SLURM with the number of times that the job was put back into the
+ * queue: ID/TIMES; start: the process's start in clock ticks since boot, so that a pid that is used
+ * again is not taken for the owner; pid-namespace: so that a pid is looked up only where it means
+ * the same process; heartbeat: seconds since 1970, fixed width. The owner keeps the file open and
+ * writes its heartbeat into that open file; a lock changes hands only by another file being renamed
+ * into its place. Therefore a late owner can never overwrite its successor, and whose the lock is
+ * shows in the inode. Depends on status, text. */
 #ifndef MBT_TRAIN_LOCK_H
 #define MBT_TRAIN_LOCK_H
 

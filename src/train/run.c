@@ -102,6 +102,19 @@ static mbt_status want_old(const char *folder, mbt_error *err)
     return status;
 }
 
+/* Whether the folder is as the mode wants it. */
+static mbt_status check_old(const char *folder, mbt_run_mode mode, mbt_error *err)
+{
+    switch (mode) {
+    case MBT_RUN_AUTO:
+        return MBT_OK;
+    case MBT_RUN_RESUME:
+        return want_old(folder, err);
+    default:
+        return refuse_old(folder, err);
+    }
+}
+
 /* ---- getting in ---- */
 
 static mbt_status take_lock(mbt_run *run, mbt_error *err)
@@ -205,10 +218,8 @@ static mbt_status enter(mbt_run *run, mbt_run_mode mode, mbt_error *err)
     mbt_status status = MBT_OK;
     if (mode == MBT_RUN_FORCE) {
         status = move_old(run, err);
-    } else if (mode == MBT_RUN_NEW) {
-        status = refuse_old(run->folder, err); /* before anything is changed */
     } else {
-        status = want_old(run->folder, err);
+        status = check_old(run->folder, mode, err); /* before anything is changed */
     }
     if (status == MBT_OK && mode != MBT_RUN_RESUME) {
         status = mbt_text_make_folder(run->folder, err);
@@ -217,7 +228,7 @@ static mbt_status enter(mbt_run *run, mbt_run_mode mode, mbt_error *err)
         status = take_lock(run, err);
     }
     if (status == MBT_OK) { /* once more: another run may have begun or gone before the lock */
-        status = mode == MBT_RUN_RESUME ? want_old(run->folder, err) : refuse_old(run->folder, err);
+        status = check_old(run->folder, mode, err);
     }
     if (status == MBT_OK) {
         status = mbt_text_path(run->folder, "checkpoints", run->checkpoints, err);

@@ -30,6 +30,7 @@ struct trainer {
     double began;       /* clock at which the running epoch began here */
     double start_s;     /* seconds of the epoch that an earlier process spent */
     char digest[MBT_DIGEST_TEXT];
+    bool saved; /* by this process */
     bool stop;
 };
 
@@ -91,6 +92,7 @@ static mbt_status save(struct trainer *t, bool is_best, mbt_error *err)
     }
     if (status == MBT_OK) {
         t->saved_step = t->state.progress.step;
+        t->saved = true;
     }
     (void)mbt_timer_switch(&t->step.timer, before);
     return status;
@@ -102,7 +104,8 @@ static mbt_status held_out(struct trainer *t, const mbt_split *split, const uint
                            int64_t n, double *loss, double *top1, double *top5, mbt_error *err)
 {
     mbt_counts counts;
-    const mbt_status status = mbt_evaluate(t->setup, t->step.labels, split, ids, n, &counts, err);
+    const mbt_status status =
+        mbt_evaluate(t->setup, t->step.labels, split, ids, n, RESERVE_S, &counts, err);
     if (status == MBT_OK) {
         *loss = mbt_counts_mean_loss(&counts);
         *top1 = mbt_counts_top1(&counts);
@@ -168,11 +171,31 @@ static void log_epoch(const struct trainer *t, const mbt_metrics_row *row, bool 
                  row->train_s, is_best ? ", best so far" : "");
 }
 
-static mbt_status end_epoch(struct trainer *t, double lr, mbt_error *err)
+static double rate_of(const struct trainer *t, int64_t step)
+{
+    const mbt_config *config = &t->setup->config;
+    return mbt_schedule_lr(config, step, t->steps_per_epoch,
+                           t->steps_per_epoch * config->train.epochs);
+}
+
+/* A checkpoint of the finished epoch: when it is due, or when there is one of this step already,
+ * from a stop in the evaluation that has been made up for by now. */
+static bool save_is_due(const struct trainer *t, bool is_best)
+{
+    const mbt_config *config = &t->setup->config;
+    const mbt_progress_state *p = &t->state.progress;
+    return is_best || p->epoch % config->checkpoint.every_epochs == 0 ||
+           p->epoch == config->train.epochs || p->step == t->saved_step;
+}
+
+/* A stop within the evaluation leaves the epoch as it was after its last step: the evaluation is
+ * what a resumed run begins with. */
+static mbt_status end_epoch(struct trainer *t, mbt_error *err)
 {
     mbt_progress_state *p = &t->state.progress;
+    const mbt_progress_state before = *p;
     const mbt_counts counts = p->epoch_counts;
-    mbt_metrics_row row = {.lr = lr};
+    mbt_metrics_row row = {.lr = rate_of(t, p->step - 1)};
     bool is_best;
     p->epoch++;
     p->step_in_epoch = 0;
@@ -183,17 +206,20 @@ static mbt_status end_epoch(struct trainer *t, double lr, mbt_error *err)
     row.train_s = t->start_s + mbt_timer_clock() - t->began;
     row.images_per_s = (double)counts.samples / row.train_s;
     p->epoch_counts = (mbt_counts){0};
-    p->epoch_s = t->start_s = 0;
+    p->epoch_s = 0;
     mbt_status status = evaluate_epoch(t, &row, &is_best, err);
+    if (status == MBT_STOPPED) {
+        *p = before;
+        t->stop = true;
+        return MBT_OK;
+    }
     if (status == MBT_OK) {
         status = mbt_metrics_append(&t->metrics, &row, err);
     }
     status = mbt_comm_agree(t->setup->comm, status, err);
     if (status == MBT_OK) {
         log_epoch(t, &row, is_best);
-        const mbt_config *config = &t->setup->config;
-        if (is_best || p->epoch % config->checkpoint.every_epochs == 0 ||
-            p->epoch == config->train.epochs) {
+        if (save_is_due(t, is_best)) {
             status = save(t, is_best, err);
         }
     }
@@ -203,6 +229,7 @@ static mbt_status end_epoch(struct trainer *t, double lr, mbt_error *err)
         }
         status = mbt_comm_agree(t->setup->comm, status, err);
     }
+    t->start_s = 0;
     t->began = mbt_timer_clock();
     return status;
 }
@@ -221,7 +248,7 @@ static void show_progress(struct trainer *t, int64_t first)
 /* Steps until the epoch's end, a stop, or the configuration's step limit. What fails on rank zero
  * alone (the lock is lost) is a wish to stop: the ranks agree on it after the step that tells all.
  */
-static mbt_status run_epoch(struct trainer *t, double *lr, mbt_error *err)
+static mbt_status run_epoch(struct trainer *t, mbt_error *err)
 {
     mbt_setup *setup = t->setup;
     mbt_progress_state *p = &t->state.progress;
@@ -235,12 +262,10 @@ static mbt_status run_epoch(struct trainer *t, double *lr, mbt_error *err)
     while (p->step_in_epoch < t->steps_per_epoch && p->step < t->total_steps && !t->stop &&
            status == MBT_OK) {
         bool stop = mbt_stop_wanted(RESERVE_S) || beat != MBT_OK;
-        *lr = mbt_schedule_lr(&setup->config, p->step, t->steps_per_epoch,
-                              t->steps_per_epoch * setup->config.train.epochs);
         const int n = mbt_sampler_samples(setup->sampler, p->step_in_epoch);
         status =
             mbt_step_run(&t->step, p->epoch, mbt_sampler_groups(setup->sampler, p->step_in_epoch),
-                         n, *lr, load_group, t, &stop, &p->epoch_counts, err);
+                         n, rate_of(t, p->step), load_group, t, &stop, &p->epoch_counts, err);
         if (status != MBT_OK) {
             status = mbt_error_prefix(err, "step %" PRId64, p->step + 1);
             break;
@@ -268,18 +293,23 @@ static mbt_status run_epoch(struct trainer *t, double *lr, mbt_error *err)
     return mbt_comm_agree(setup->comm, status != MBT_OK ? status : beat, err);
 }
 
+/* All steps are done, and the last epoch's evaluation is no longer to come. */
+static bool is_complete(const struct trainer *t)
+{
+    const mbt_progress_state *p = &t->state.progress;
+    return p->step >= t->total_steps && p->step_in_epoch < t->steps_per_epoch;
+}
+
 static mbt_status run_all(struct trainer *t, mbt_error *err)
 {
     mbt_progress_state *p = &t->state.progress;
-    double lr = 0;
     mbt_status status = MBT_OK;
     t->began = mbt_timer_clock();
     t->start_s = p->epoch_s;
-    while (status == MBT_OK && !t->stop && p->epoch < t->setup->config.train.epochs &&
-           p->step < t->total_steps) {
-        status = run_epoch(t, &lr, err);
+    while (status == MBT_OK && !t->stop && !is_complete(t)) {
+        status = run_epoch(t, err);
         if (status == MBT_OK && p->step_in_epoch == t->steps_per_epoch) {
-            status = end_epoch(t, lr, err);
+            status = end_epoch(t, err);
         }
     }
     if (status == MBT_OK && t->saved_step != p->step) {
@@ -294,7 +324,7 @@ static mbt_status run_all(struct trainer *t, mbt_error *err)
 static mbt_status check_counters(const struct trainer *t, mbt_error *err)
 {
     const mbt_progress_state *p = &t->state.progress;
-    if (p->step_in_epoch < t->steps_per_epoch &&
+    if (p->step_in_epoch <= t->steps_per_epoch &&
         p->step == p->epoch * t->steps_per_epoch + p->step_in_epoch) {
         return MBT_OK;
     }
@@ -422,7 +452,7 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
             setup->graph.name, mbt_graph_params(&setup->graph), setup->n_train,
             (int)setup->config.train.batch, setup->group, t.steps_per_epoch, t.state.progress.step,
             t.total_steps, mbt_comm_size(setup->comm), mbt_comm_size(setup->comm) > 1 ? "s" : "");
-        const bool finished = t.state.progress.step >= t.total_steps;
+        const bool finished = is_complete(&t);
         status = run_all(&t, err);
         (void)mbt_timer_switch(&t.step.timer, MBT_PHASE_OTHER);
         if (status == MBT_DIVERGED) {
@@ -430,13 +460,15 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
         }
         if (status == MBT_OK && finished) {
             mbt_log_root(setup->log, MBT_LOG_INFO, "the run was complete already");
+        }
+        if (status == MBT_OK && !t.saved) { /* there was nothing to do, or nothing new */
             status = mbt_comm_agree(setup->comm, mbt_state_digest(&t.state, t.digest, err), err);
         }
     }
     if (status == MBT_OK) {
         report(&t);
         mbt_summary_print(setup, &t.step.timer, t.images, stdout);
-        if (t.stop && t.state.progress.step < t.total_steps) {
+        if (t.stop && !is_complete(&t)) {
             status = mbt_fail(
                 err, MBT_STOPPED, "stopped at step %" PRId64 " (%s); resume goes on from there",
                 t.state.progress.step,

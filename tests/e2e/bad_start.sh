@@ -18,6 +18,8 @@ for n in 1 3; do
     fails 2 "$n" '--steps: has no meaning for mbtrain train' small.json --steps 3
     fails 2 "$n" '--force: has no meaning for mbtrain resume' resume run --force
     fails 2 "$n" '--max-hours: has no meaning for mbtrain eval' eval run --max-hours 1
+    fails 2 "$n" '--resume: got "yes", wanted auto' small.json --resume=yes
+    fails 2 "$n" '--force, --resume=auto: got both' small.json --resume=auto --force
     fails 2 "$n" '-x: unknown option' small.json -x
 done
 [ ! -e runs ] || die "a run folder was made"

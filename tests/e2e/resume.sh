@@ -57,6 +57,49 @@ expect 0 ranks 2 small.json --set run.folder=due --set train.max_steps=3 --set e
 said out "state digest: $(digest due)"
 [ "$(readlink due/checkpoints/last.h5)" = step-0000000003.h5 ] || die "no checkpoint: $(ls due/checkpoints)"
 
+# One line, never changed: it begins the run, goes on with it from the middle of an epoch on other
+# ranks, and has nothing to do in the end.
+for pair in 2:75 1:75 3:0 1:0; do
+    stop_after=
+    [ "${pair#*:}" = 0 ] || stop_after='--max-hours 1e-9'
+    # shellcheck disable=SC2086 # words, or none
+    expect "${pair#*:}" ranks "${pair%:*}" small.json --resume=auto --set run.folder=unchanged $stop_after
+    unsaid err 'another configuration'
+    [ ! -e unchanged/lock ] || die 'the lock is left'
+done
+said unchanged/log.txt 'no checkpoint yet, the run begins at step 0'
+said unchanged/log.txt 'from step 1 of 6 on 1 rank'
+said unchanged/log.txt 'from step 2 of 6 on 3 ranks'
+said err 'the run was complete already'
+ended_alike unchanged
+expect 0 ranks 1 small.json --resume=auto --set run.folder=unchanged --set run.log_interval=7
+said err 'warning: resumed with another configuration: run.log_interval'
+
+# A stop within the evaluation, which is made up for: the epoch counts as over only then.
+"$bin/mbt-data" synth --train 64 --test 3000 -o wide.h5 >/dev/null
+evaluates() { echo small.json --set data.path=wide.h5 --set data.validation=0 --set checkpoint.every_epochs=9; }
+# shellcheck disable=SC2046 # words
+begin 2 $(evaluates) --set run.folder=held
+wait_for 'the start of held' grep -q '^training' job.err
+sleep 0.3
+kill -USR1 "$job"
+ends 75
+said err 'stopped at step 1 ('
+unsaid err 'epoch 1/2'
+expect 0 "$ckpt" show held
+said out 'epoch         0 done, 1 steps of the next'
+for limit in 1 0; do
+    expect 0 ranks 3 resume held --set "train.max_steps=$limit"
+    said out "state digest: $(digest held)"
+    # shellcheck disable=SC2046 # words
+    expect 0 ranks 1 $(evaluates) --set "run.folder=one-$limit" --set "train.max_steps=$limit"
+    [ "$(digest held)" = "$(digest "one-$limit")" ] || die "other weights after a stop in the evaluation"
+    metrics held >got.csv
+    metrics "one-$limit" >wanted.csv
+    same wanted.csv got.csv
+done
+metrics whole >wanted.csv
+
 # A newest checkpoint that is damaged is named, and the one before it used.
 go_back 5 damaged
 printf '\125\125' | dd of=damaged/checkpoints/step-0000000005.h5 bs=1 seek=9000 conv=notrunc status=none

@@ -45,7 +45,7 @@ static int play(scene *plays)
 static int one_signal(int number, const char *reason)
 {
     mbt_error err;
-    if (mbt_stop_install(0, &err) != MBT_OK) {
+    if (mbt_stop_install(&err) != MBT_OK) {
         return __LINE__;
     }
     if (mbt_stop_wanted(1e9) || strcmp(mbt_stop_reason(), "") != 0) {
@@ -135,9 +135,10 @@ static void warnings_may_repeat(void **state)
 static int scene_limit(void)
 {
     mbt_error err;
-    if (mbt_stop_install(0.3 / 3600, &err) != MBT_OK) {
+    if (mbt_stop_install(&err) != MBT_OK) {
         return __LINE__;
     }
+    mbt_stop_limit(0.3, "time limit");
     if (mbt_stop_wanted(0) || mbt_stop_wanted(-10) || strcmp(mbt_stop_reason(), "") != 0) {
         return __LINE__;
     }
@@ -154,7 +155,11 @@ static int scene_limit(void)
 static int scene_reserve(void)
 {
     mbt_error err;
-    if (mbt_stop_install(1, &err) != MBT_OK || mbt_stop_wanted(3590)) {
+    if (mbt_stop_install(&err) != MBT_OK) {
+        return __LINE__;
+    }
+    mbt_stop_limit(3600, "time limit");
+    if (mbt_stop_wanted(3590)) {
         return __LINE__;
     }
     /* Once wanted it stays wanted, also when less reserve is asked for next time. */
@@ -164,11 +169,27 @@ static int scene_reserve(void)
     return strcmp(mbt_stop_reason(), "time limit") == 0 ? SURVIVED : __LINE__;
 }
 
-static void time_limit_counts_from_install(void **state)
+static int scene_two_limits(void)
+{
+    mbt_error err;
+    if (mbt_stop_install(&err) != MBT_OK) {
+        return __LINE__;
+    }
+    mbt_stop_limit(3600, "late");
+    mbt_stop_limit(60, "early");
+    mbt_stop_limit(7200, "later");
+    if (mbt_stop_wanted(50) || !mbt_stop_wanted(70)) {
+        return __LINE__;
+    }
+    return strcmp(mbt_stop_reason(), "early") == 0 ? SURVIVED : __LINE__;
+}
+
+static void the_earliest_limit_counts(void **state)
 {
     (void)state;
     assert_int_equal(play(scene_limit), 0);
     assert_int_equal(play(scene_reserve), 0);
+    assert_int_equal(play(scene_two_limits), 0);
 }
 
 /* A read that a signal interrupts goes on: no EINTR in the middle of a file. */
@@ -176,7 +197,7 @@ static int scene_restart(void)
 {
     mbt_error err;
     int ends[2];
-    if (mbt_stop_install(0, &err) != MBT_OK || pipe(ends) != 0) {
+    if (mbt_stop_install(&err) != MBT_OK || pipe(ends) != 0) {
         return __LINE__;
     }
     pid_t parent = getpid();
@@ -202,10 +223,8 @@ static void calls_go_on_after_a_signal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_signal_sets_the_flag),
-        cmocka_unit_test(second_urgent_signal_kills),
-        cmocka_unit_test(warnings_may_repeat),
-        cmocka_unit_test(time_limit_counts_from_install),
+        cmocka_unit_test(each_signal_sets_the_flag),  cmocka_unit_test(second_urgent_signal_kills),
+        cmocka_unit_test(warnings_may_repeat),        cmocka_unit_test(the_earliest_limit_counts),
         cmocka_unit_test(calls_go_on_after_a_signal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

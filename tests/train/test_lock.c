@@ -112,7 +112,37 @@ static void test_job_is_in_the_line(void **state)
     setenv("SLURM_JOB_ID", "4711", 1);
     assert_opens(f, MBT_RUN_NEW);
     unsetenv("SLURM_JOB_ID");
-    assert_true(file_contains(path_in(f, "lock"), " 4711 "));
+    assert_true(file_contains(path_in(f, "lock"), " 4711/0 "));
+}
+
+/* A job that SLURM has put back into the queue, on another node than before. */
+static void test_earlier_leg_of_the_job(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        const char *owner, *job, *leg;
+        bool gone;
+    } cases[] = {
+        {"4711/0", "4711", "1", true},   {"4711/1", "4711", "3", true},
+        {"4711/1", "4711", "1", false},  {"4711/2", "4711", "1", false},
+        {"4711/0", "4711", NULL, false}, {"471/0", "4711", "1", false},
+        {"47112/0", "4711", "1", false}, {"4711", "4711", "1", false},
+    };
+    make_old(f, "{}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "elsewhere %s 5 1 1 %012lld\n", cases[i].owner,
+                 (long long)time(NULL));
+        write_text(path_in(f, "lock"), line);
+        setenv("SLURM_JOB_ID", cases[i].job, 1);
+        if (cases[i].leg) {
+            setenv("SLURM_RESTART_COUNT", cases[i].leg, 1);
+        }
+        assert_int_equal(open_run(f, MBT_RUN_RESUME), cases[i].gone ? MBT_OK : MBT_FAILURE);
+        close_run(f);
+        unsetenv("SLURM_JOB_ID");
+        unsetenv("SLURM_RESTART_COUNT");
+    }
 }
 
 /* Opens in a child, tells by one byte how it went, and holds the run until it is killed or told
@@ -316,11 +346,17 @@ static void test_lock_removed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_lock_of_this_process),    TEST(test_lock_by_its_line),
-        TEST(test_lock_without_a_line),     TEST(test_job_is_in_the_line),
-        TEST(test_lock_of_another_process), TEST(test_race_for_a_stale_lock),
-        TEST(test_race_for_no_lock),        TEST(test_beat),
-        TEST(test_lock_taken_from_us),      TEST(test_lock_removed),
+        TEST(test_lock_of_this_process),
+        TEST(test_lock_by_its_line),
+        TEST(test_lock_without_a_line),
+        TEST(test_job_is_in_the_line),
+        TEST(test_earlier_leg_of_the_job),
+        TEST(test_lock_of_another_process),
+        TEST(test_race_for_a_stale_lock),
+        TEST(test_race_for_no_lock),
+        TEST(test_beat),
+        TEST(test_lock_taken_from_us),
+        TEST(test_lock_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

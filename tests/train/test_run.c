@@ -82,6 +82,21 @@ static void test_resume(void **state)
     assert_true(file_contains(path_in(f, "config.json"), "{}"));
 }
 
+/* One line for the first start and for every later one. */
+static void test_auto(void **state)
+{
+    fixture *f = *state;
+    assert_opens(f, MBT_RUN_AUTO);
+    write_text(path_in(f, "config.json"), "{}");
+    close_run(f);
+    assert_opens(f, MBT_RUN_AUTO);
+    mbt_run *first = f->run;
+    assert_int_equal(open_run(f, MBT_RUN_AUTO), MBT_FAILURE);
+    assert_says(f, "in use");
+    mbt_run_close(first);
+    assert_true(exists(path_in(f, "config.json")));
+}
+
 static void test_force(void **state)
 {
     fixture *f = *state;
@@ -312,17 +327,12 @@ static void test_no_space(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_new_folder),
-        TEST(test_new_refuses_a_run),
-        TEST(test_resume),
-        TEST(test_force),
-        TEST(test_force_behind_a_link),
-        TEST(test_config),
-        TEST(test_metrics),
-        TEST(test_file_in_the_way),
-        TEST(test_checkpoints_in_the_way),
-        TEST(test_unwritable),
-        TEST(test_no_space),
+        TEST(test_new_folder),      TEST(test_new_refuses_a_run),
+        TEST(test_resume),          TEST(test_auto),
+        TEST(test_force),           TEST(test_force_behind_a_link),
+        TEST(test_config),          TEST(test_metrics),
+        TEST(test_file_in_the_way), TEST(test_checkpoints_in_the_way),
+        TEST(test_unwritable),      TEST(test_no_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
