@@ -47,10 +47,19 @@ typedef struct mbt_state {
 mbt_status mbt_state_digest(const mbt_state *state, char out[MBT_DIGEST_TEXT],
                             mbt_error *err) MBT_WARN_UNUSED;
 
-/* Writes <folder>/step-<step>.h5, moves last.h5 (and best.h5 when is_best), then removes the oldest
- * files beyond `keep` that no link names. digest: the state digest. Rank zero alone. */
-mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool is_best, int keep,
-                               char digest[MBT_DIGEST_TEXT], mbt_error *err) MBT_WARN_UNUSED;
+/* Which files stay beside those that last.h5 and best.h5 name. */
+typedef struct mbt_retention {
+    int keep;       /* so many newest ones */
+    double every_s; /* of the others, by the times of the files, the first of every so many seconds;
+                       0: none */
+} mbt_retention;
+
+/* Writes <folder>/step-<step>.h5, moves last.h5 (and best.h5 when is_best), then removes the files
+ * that need not stay. The folder must be there: it is not made, for where a file system has gone a
+ * folder of that name would be on another. digest: the state digest. Rank zero alone. */
+mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool is_best,
+                               const mbt_retention *keep, char digest[MBT_DIGEST_TEXT],
+                               mbt_error *err) MBT_WARN_UNUSED;
 
 /* Reads one file into state: weights, momentum, progress and metrics are overwritten, params and
  * config must be set (names and shapes must match: MBT_DATA names the first that does not; extra

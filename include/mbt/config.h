@@ -110,9 +110,10 @@ typedef struct mbt_config {
         int64_t every_epochs; /* evaluate.every_epochs */
     } evaluate;
     struct {
-        int64_t every_epochs; /* checkpoint.every_epochs */
-        int64_t every_steps;  /* checkpoint.every_steps: also inside an epoch; 0 = off */
-        int64_t keep;         /* checkpoint.keep: newest files kept beside the best */
+        int64_t every_epochs;    /* checkpoint.every_epochs */
+        int64_t every_steps;     /* checkpoint.every_steps: also inside an epoch; 0 = off */
+        int64_t keep;            /* checkpoint.keep: newest files kept beside the best */
+        double keep_every_hours; /* checkpoint.keep_every_hours: of older ones; 0 = none */
     } checkpoint;
     struct {
         char kernels[MBT_NAME_BYTES]; /* plan.kernels: "auto", or at most "avx512", "avx2", "x86-64"

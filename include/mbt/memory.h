@@ -14,8 +14,8 @@ typedef struct mbt_memory {
     size_t samples;         /* ids of the training split, and their order */
     size_t code;            /* what the convolutions' library takes for itself, its generated code
                                above all: measured while the plans are made, as it does not say */
-    size_t save;  /* rank zero, while it saves: the checkpoint as HDF5 holds it, and again as
-                     it is written */
+    size_t save; /* rank zero: the copy that is saved, and while it is, the checkpoint as HDF5 holds
+                    it, and again as it is written */
     size_t total; /* of rank zero, the largest */
 } mbt_memory;
 

@@ -58,6 +58,10 @@ mbt_status mbt_metrics_load(mbt_metrics *metrics, mbt_store *store, const char *
 mbt_status mbt_metrics_write_csv(const mbt_metrics *metrics, const char *path,
                                  mbt_error *err) MBT_WARN_UNUSED;
 
+/* metrics.h5 and metrics.csv of a run's folder, each replaced as a whole. */
+mbt_status mbt_metrics_write_files(const mbt_metrics *metrics, const char *folder,
+                                   mbt_error *err) MBT_WARN_UNUSED;
+
 /* For people, aligned columns; at most the last `most` rows (0: all). */
 void mbt_metrics_print(const mbt_metrics *metrics, FILE *out, int most);
 

@@ -40,6 +40,9 @@ const char *mbt_run_checkpoints(const mbt_run *run); /* <folder>/checkpoints */
  * holds the lock by now: this run must end without writing anything more. */
 mbt_status mbt_run_beat(mbt_run *run, mbt_error *err) MBT_WARN_UNUSED;
 
+/* The same question at once: before something is written by other means than this module's. */
+mbt_status mbt_run_check(mbt_run *run, mbt_error *err) MBT_WARN_UNUSED;
+
 mbt_status mbt_run_write_config(mbt_run *run, const mbt_config *config,
                                 mbt_error *err) MBT_WARN_UNUSED;
 mbt_status mbt_run_read_config(const char *folder, mbt_config *config,

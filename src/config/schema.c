@@ -124,6 +124,8 @@ static const mbt_row rows[] = {
      "steps", "between two checkpoints inside an epoch; 0: none"},
     {"checkpoint.keep", MBT_ROW_I64, FIELD(checkpoint.keep), "3", 1, 10000, NULL, "files",
      "newest checkpoints kept beside the best"},
+    {"checkpoint.keep_every_hours", MBT_ROW_F64, FIELD(checkpoint.keep_every_hours), "0", 0, 1e6, NULL,
+     "h", "one of the older checkpoints of each so many hours stays too; 0: none"},
 
     {"plan.kernels", MBT_ROW_TEXT, FIELD(plan.kernels), "auto", 1, 0, kernel_names, "",
      "set of kernels; auto: the fastest this machine has"},

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,22 +182,39 @@ static mbt_status remove_temporaries(const char *folder, mbt_error *err)
     return status;
 }
 
-mbt_status ckpt_prune(const char *folder, int64_t step, int keep, mbt_error *err)
+/* Of the files that count does not keep, by rising step: whether this one is the first of its time.
+ * kept_at: when the last one that stays was written; moves on. A file without a time goes. */
+static bool is_due(const char *path, double every_s, double *kept_at)
+{
+    struct stat info;
+    if (every_s <= 0 || stat(path, &info) != 0)
+        return false;
+    const double written = (double)info.st_mtim.tv_sec + 1e-9 * (double)info.st_mtim.tv_nsec;
+    if (written - *kept_at < every_s)
+        return false;
+    *kept_at = written;
+    return true;
+}
+
+mbt_status ckpt_prune(const char *folder, int64_t step, const mbt_retention *keep, mbt_error *err)
 {
     mbt_checkpoint_list list;
     mbt_status status = mbt_checkpoint_list_read(folder, &list, err);
     if (status)
         return status;
-    int kept = 0;
     /* Files of later steps are not counted: after a fall back to an older checkpoint they are the
      * damaged ones, and must not push good ones out. */
-    for (int i = list.n_steps - 1; !status && i >= 0; i--) {
+    int n_old = 0;
+    while (n_old < list.n_steps && list.steps[n_old] <= step)
+        n_old++;
+    double kept_at = -INFINITY;
+    for (int i = 0; !status && i < n_old - keep->keep; i++) {
         char path[MBT_PATH_BYTES];
-        if (list.steps[i] > step || kept++ < keep || list.steps[i] == list.last ||
+        status = mbt_checkpoint_path(folder, list.steps[i], path, err);
+        if (status || is_due(path, keep->every_s, &kept_at) || list.steps[i] == list.last ||
             list.steps[i] == list.best)
             continue;
-        status = mbt_checkpoint_path(folder, list.steps[i], path, err);
-        if (!status && unlink(path) != 0 && errno != ENOENT)
+        if (unlink(path) != 0 && errno != ENOENT)
             status = fail_errno(path, "cannot remove an old checkpoint", err);
     }
     mbt_checkpoint_list_clear(&list);

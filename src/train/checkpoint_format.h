@@ -100,6 +100,7 @@ char *ckpt_shape_text(const mbt_store_shape *shape, char *out);
 mbt_status ckpt_move_link(const char *folder, const char *link, int64_t step,
                           mbt_error *err) MBT_WARN_UNUSED;
 /* Removes what a save at `step` makes superfluous, and temporary files of killed runs. */
-mbt_status ckpt_prune(const char *folder, int64_t step, int keep, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status ckpt_prune(const char *folder, int64_t step, const mbt_retention *keep,
+                      mbt_error *err) MBT_WARN_UNUSED;
 
 #endif

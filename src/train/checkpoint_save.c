@@ -127,8 +127,9 @@ static mbt_status write_progress(mbt_store *store, const mbt_progress_state *pro
     return status;
 }
 
-mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool is_best, int keep,
-                               char digest[MBT_DIGEST_TEXT], mbt_error *err)
+mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool is_best,
+                               const mbt_retention *keep, char digest[MBT_DIGEST_TEXT],
+                               mbt_error *err)
 {
     int64_t step = state->progress.step;
     char path[MBT_PATH_BYTES];
@@ -146,8 +147,6 @@ mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool 
         status = write_progress(store, &state->progress, err);
     if (!status)
         status = mbt_metrics_store(state->metrics, store, CKPT_METRICS, err);
-    if (!status)
-        status = mbt_text_make_folder(folder, err);
     if (!status)
         status = mbt_store_commit(store, path, NULL, err);
     /* best before last: a run killed between the two goes on from the older last.h5, repeats this

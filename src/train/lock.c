@@ -292,9 +292,20 @@ mbt_status mbt_lock_take(mbt_lock *lock, const char *path, mbt_error *err)
     return status;
 }
 
+/* Whether the folder of the lock can be looked into: a file system may be away for a while. */
+static bool folder_is_there(const mbt_lock *lock)
+{
+    char folder[MBT_PATH_BYTES];
+    struct stat info;
+    const char *slash = strrchr(lock->path, '/');
+    const int n = slash ? (int)(slash + 1 - lock->path) : 0;
+    (void)snprintf(folder, sizeof folder, "%.*s.", n, lock->path);
+    return stat(folder, &info) == 0;
+}
+
 mbt_status mbt_lock_check(const mbt_lock *lock, mbt_error *err)
 {
-    if (same_file(lock->fd, lock->path)) {
+    if (same_file(lock->fd, lock->path) || !folder_is_there(lock)) {
         return MBT_OK;
     }
     char what[MBT_LOCK_OWNER_BYTES] = "it is not there any more";

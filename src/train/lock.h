@@ -28,7 +28,8 @@ typedef struct mbt_lock {
  * or not writable. */
 mbt_status mbt_lock_take(mbt_lock *lock, const char *path, mbt_error *err) MBT_WARN_UNUSED;
 
-/* MBT_FAILURE when the file in place is not ours any more. */
+/* MBT_FAILURE when the file in place is not ours any more. A folder that cannot be reached belongs
+ * to nobody else: whoever writes into it learns what is wrong. */
 mbt_status mbt_lock_check(const mbt_lock *lock, mbt_error *err) MBT_WARN_UNUSED;
 
 /* Writes the line with the present time. MBT_FAILURE names the reason. */

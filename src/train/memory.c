@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mbt/saver.h"
+
 /* HDF5 lets the image of a file grow by so much at a time. */
 enum { IMAGE_STEP = 4 << 20 };
 
@@ -38,7 +40,8 @@ mbt_memory mbt_memory_of(const mbt_setup *setup)
     }
     m.samples = (size_t)(3 * setup->n_train + setup->n_valid) * sizeof(uint32_t);
     m.code = setup->code_bytes;
-    m.save = 2 * saved_bytes(&setup->plan->params) + IMAGE_STEP;
+    m.save =
+        mbt_saver_bytes(&setup->plan->params) + 2 * saved_bytes(&setup->plan->params) + IMAGE_STEP;
     m.total = m.save + m.plan + m.evaluator + m.momentum + m.sums + m.samples + m.code;
     return m;
 }

@@ -359,6 +359,32 @@ void mbt_metrics_print(const mbt_metrics *metrics, FILE *out, int most)
     }
 }
 
+/* ---- the files of a run ---- */
+
+mbt_status mbt_metrics_write_files(const mbt_metrics *metrics, const char *folder, mbt_error *err)
+{
+    char path[MBT_PATH_BYTES];
+    mbt_store *store = NULL;
+    mbt_status status = mbt_text_path(folder, "metrics.h5", path, err);
+    if (status == MBT_OK) {
+        status = mbt_store_create(&store, err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_metrics_store(metrics, store, "/metrics", err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_store_commit(store, path, NULL, err);
+    }
+    mbt_store_close(store);
+    if (status == MBT_OK) {
+        status = mbt_text_path(folder, "metrics.csv", path, err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_metrics_write_csv(metrics, path, err);
+    }
+    return status;
+}
+
 /* ---- digest ---- */
 
 void mbt_metrics_digest(const mbt_metrics *metrics, mbt_digest *digest)

@@ -372,29 +372,13 @@ mbt_status mbt_run_read_config(const char *folder, mbt_config *config, mbt_error
     return status;
 }
 
+mbt_status mbt_run_check(mbt_run *run, mbt_error *err)
+{
+    return still_ours(run, err);
+}
+
 mbt_status mbt_run_write_metrics(mbt_run *run, const mbt_metrics *metrics, mbt_error *err)
 {
-    char path[MBT_PATH_BYTES];
-    mbt_store *store = NULL;
-    mbt_status status = still_ours(run, err);
-    if (status == MBT_OK) {
-        status = mbt_text_path(run->folder, "metrics.h5", path, err);
-    }
-    if (status == MBT_OK) {
-        status = mbt_store_create(&store, err);
-    }
-    if (status == MBT_OK) {
-        status = mbt_metrics_store(metrics, store, "/metrics", err);
-    }
-    if (status == MBT_OK) {
-        status = mbt_store_commit(store, path, NULL, err);
-    }
-    mbt_store_close(store);
-    if (status == MBT_OK) {
-        status = mbt_text_path(run->folder, "metrics.csv", path, err);
-    }
-    if (status == MBT_OK) {
-        status = mbt_metrics_write_csv(metrics, path, err);
-    }
-    return status;
+    const mbt_status status = still_ours(run, err);
+    return status != MBT_OK ? status : mbt_metrics_write_files(metrics, run->folder, err);
 }

@@ -6,15 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keeper.h"
 #include "mbt/checkpoint.h"
 #include "mbt/init.h"
 #include "mbt/pretrained.h"
 #include "mbt/progress.h"
 #include "mbt/schedule.h"
 #include "mbt/stop.h"
-
-/* Held back from the time limit for the last checkpoint. */
-static const double RESERVE_S = 30;
 
 struct trainer {
     mbt_setup *setup;
@@ -25,12 +23,11 @@ struct trainer {
     mbt_state state;
     mbt_progress bar;
     int64_t steps_per_epoch, total_steps;
-    int64_t saved_step; /* of the newest checkpoint, -1 when there is none */
-    int64_t images;     /* trained since this process began */
-    double began;       /* clock at which the running epoch began here */
-    double start_s;     /* seconds of the epoch that an earlier process spent */
-    char digest[MBT_DIGEST_TEXT];
-    bool saved; /* by this process */
+    mbt_keeper keeper;
+    int64_t images;   /* trained since this process began */
+    double began;     /* clock at which the running epoch began here */
+    double start_s;   /* seconds of the epoch that an earlier process spent */
+    double longest_s; /* a step took */
     bool stop;
 };
 
@@ -44,58 +41,10 @@ static int load_group(void *context, mbt_step *step, int group, const uint32_t *
     return n;
 }
 
-/* ---- checkpoints ---- */
-
-/* The ranks' weights must be the same bits: whatever made them differ must not be saved. */
-static mbt_status compare_weights(struct trainer *t, mbt_error *err)
+/* Seconds to be held back from a time limit: a wish takes effect after a step, and saves follow. */
+static double reserve_s(const struct trainer *t)
 {
-    mbt_comm *comm = t->setup->comm;
-    const int n = mbt_comm_size(comm);
-    char mine[MBT_DIGEST_TEXT] = "";
-    char *all = calloc((size_t)n, sizeof mine);
-    mbt_digest *digest = NULL;
-    mbt_status status = all != NULL ? mbt_digest_create(&digest, err)
-                                    : mbt_fail(err, MBT_FAILURE, "weight digests: out of memory");
-    if (status == MBT_OK) {
-        mbt_digest_add(digest, t->state.weights, t->state.params->n_floats * sizeof(float));
-        mbt_digest_add(digest, t->state.momentum, t->state.params->n_floats * sizeof(float));
-        mbt_digest_text(digest, mine);
-    }
-    status = mbt_comm_agree(comm, status, err);
-    if (status == MBT_OK) {
-        mbt_comm_gather(comm, mine, sizeof mine, all);
-        for (int r = 1; r < n && status == MBT_OK; r++) {
-            if (memcmp(all, all + (size_t)r * sizeof mine, sizeof mine) != 0) {
-                status =
-                    mbt_fail(err, MBT_FAILURE,
-                             "step %" PRId64 ": rank %d's weights differ from rank 0's: a machine "
-                             "computes wrongly; nothing was saved",
-                             t->state.progress.step, r);
-            }
-        }
-    }
-    mbt_digest_destroy(digest);
-    free(all);
-    return status;
-}
-
-static mbt_status save(struct trainer *t, bool is_best, mbt_error *err)
-{
-    const mbt_phase before = mbt_timer_switch(&t->step.timer, MBT_PHASE_CHECKPOINT);
-    mbt_status status = compare_weights(t, err);
-    if (status == MBT_OK) {
-        if (t->run != NULL) {
-            status = mbt_checkpoint_save(&t->state, mbt_run_checkpoints(t->run), is_best,
-                                         (int)t->setup->config.checkpoint.keep, t->digest, err);
-        }
-        status = mbt_comm_agree(t->setup->comm, status, err);
-    }
-    if (status == MBT_OK) {
-        t->saved_step = t->state.progress.step;
-        t->saved = true;
-    }
-    (void)mbt_timer_switch(&t->step.timer, before);
-    return status;
+    return mbt_keeper_reserve(&t->keeper) + 2 * t->longest_s;
 }
 
 /* ---- epochs ---- */
@@ -105,7 +54,7 @@ static mbt_status held_out(struct trainer *t, const mbt_split *split, const uint
 {
     mbt_counts counts;
     const mbt_status status =
-        mbt_evaluate(t->setup, t->step.labels, split, ids, n, RESERVE_S, &counts, err);
+        mbt_evaluate(t->setup, t->step.labels, split, ids, n, reserve_s(t), &counts, err);
     if (status == MBT_OK) {
         *loss = mbt_counts_mean_loss(&counts);
         *top1 = mbt_counts_top1(&counts);
@@ -185,7 +134,7 @@ static bool save_is_due(const struct trainer *t, bool is_best)
     const mbt_config *config = &t->setup->config;
     const mbt_progress_state *p = &t->state.progress;
     return is_best || p->epoch % config->checkpoint.every_epochs == 0 ||
-           p->epoch == config->train.epochs || p->step == t->saved_step;
+           p->epoch == config->train.epochs || p->step == t->keeper.asked_step;
 }
 
 /* A stop within the evaluation leaves the epoch as it was after its last step: the evaluation is
@@ -219,15 +168,14 @@ static mbt_status end_epoch(struct trainer *t, mbt_error *err)
     status = mbt_comm_agree(t->setup->comm, status, err);
     if (status == MBT_OK) {
         log_epoch(t, &row, is_best);
-        if (save_is_due(t, is_best)) {
-            status = save(t, is_best, err);
-        }
+        status = mbt_keeper_compare(&t->keeper, &t->state, err);
     }
     if (status == MBT_OK) {
-        if (t->run != NULL) {
-            status = mbt_run_write_metrics(t->run, &t->metrics, err);
-        }
-        status = mbt_comm_agree(t->setup->comm, status, err);
+        status = mbt_keeper_save(&t->keeper, &t->state,
+                                 MBT_SAVE_METRICS |
+                                     (save_is_due(t, is_best) ? MBT_SAVE_CHECKPOINT : 0U) |
+                                     (is_best ? MBT_SAVE_BEST : 0U),
+                                 err);
     }
     t->start_s = 0;
     t->began = mbt_timer_clock();
@@ -245,9 +193,17 @@ static void show_progress(struct trainer *t, int64_t first)
                       steps > 0 ? here / steps * (double)(t->total_steps - p->step) : 0);
 }
 
+/* A checkpoint inside an epoch. */
+static mbt_status save_between(struct trainer *t, mbt_error *err)
+{
+    const mbt_status status = mbt_keeper_compare(&t->keeper, &t->state, err);
+    return status == MBT_OK ? mbt_keeper_save(&t->keeper, &t->state, MBT_SAVE_CHECKPOINT, err)
+                            : status;
+}
+
 /* Steps until the epoch's end, a stop, or the configuration's step limit. What fails on rank zero
- * alone (the lock is lost) is a wish to stop: the ranks agree on it after the step that tells all.
- */
+ * alone (the lock is lost, a save met what is not finite) is a wish to stop: the ranks agree on it
+ * after the step that tells all. */
 static mbt_status run_epoch(struct trainer *t, mbt_error *err)
 {
     mbt_setup *setup = t->setup;
@@ -261,7 +217,8 @@ static mbt_status run_epoch(struct trainer *t, mbt_error *err)
     }
     while (p->step_in_epoch < t->steps_per_epoch && p->step < t->total_steps && !t->stop &&
            status == MBT_OK) {
-        bool stop = mbt_stop_wanted(RESERVE_S) || beat != MBT_OK;
+        const double from = mbt_timer_clock();
+        bool stop = mbt_stop_wanted(reserve_s(t)) || beat != MBT_OK;
         const int n = mbt_sampler_samples(setup->sampler, p->step_in_epoch);
         status =
             mbt_step_run(&t->step, p->epoch, mbt_sampler_groups(setup->sampler, p->step_in_epoch),
@@ -274,16 +231,19 @@ static mbt_status run_epoch(struct trainer *t, mbt_error *err)
         t->images += n;
         p->step++;
         p->step_in_epoch++;
-        p->epoch_s = t->start_s + mbt_timer_clock() - t->began;
+        const double now = mbt_timer_clock();
+        p->epoch_s = t->start_s + now - t->began;
+        t->longest_s = now - from > t->longest_s ? now - from : t->longest_s;
         if (t->run != NULL) {
             show_progress(t, first);
             beat = beat != MBT_OK ? beat : mbt_run_beat(t->run, err);
+            beat = beat != MBT_OK ? beat : mbt_keeper_look(&t->keeper, err);
         }
         const int64_t every = setup->config.checkpoint.every_steps;
         if (every > 0 && p->step % every == 0 && p->step_in_epoch < t->steps_per_epoch) {
             status = mbt_comm_agree(setup->comm, beat, err);
             if (status == MBT_OK) {
-                status = save(t, false, err);
+                status = save_between(t, err);
             }
         }
     }
@@ -312,10 +272,10 @@ static mbt_status run_all(struct trainer *t, mbt_error *err)
             status = end_epoch(t, err);
         }
     }
-    if (status == MBT_OK && t->saved_step != p->step) {
-        status = save(t, false, err); /* stopped, or at the step limit */
+    if (status == MBT_OK && t->keeper.asked_step != p->step) { /* stopped, or at the step limit */
+        status = mbt_keeper_compare(&t->keeper, &t->state, err);
     }
-    return status;
+    return status == MBT_OK ? mbt_keeper_finish(&t->keeper, &t->state, err) : status;
 }
 
 /* ---- start and end ---- */
@@ -355,8 +315,7 @@ static mbt_status begin(struct trainer *t, bool *other_plan, mbt_error *err)
     if (t->options->resume == NULL) {
         return draw_or_load(setup, err);
     }
-    mbt_status status = mbt_checkpoint_load(&t->state, t->options->resume, other_plan, err);
-    t->saved_step = t->state.progress.step;
+    const mbt_status status = mbt_checkpoint_load(&t->state, t->options->resume, other_plan, err);
     return status == MBT_OK ? check_counters(t, err) : status;
 }
 
@@ -401,6 +360,10 @@ static mbt_status start(struct trainer *t, mbt_error *err)
     bool other_plan = false;
     status = mbt_comm_agree(setup->comm, begin(t, &other_plan, err), err);
     if (status == MBT_OK) {
+        status = mbt_keeper_open(&t->keeper, setup, t->run, &t->step.timer, &t->state,
+                                 t->options->resume != NULL ? t->state.progress.step : -1, err);
+    }
+    if (status == MBT_OK) {
         status = write_first_files(t, err);
     }
     if (status == MBT_OK && other_plan) {
@@ -424,25 +387,23 @@ static void report(const struct trainer *t)
                      t->setup->n_valid > 0 ? "validation" : "test", p->best_epoch);
     }
     (void)printf("checkpoint: %s/last.h5\nstate digest: %s\n", mbt_run_checkpoints(t->run),
-                 t->digest);
+                 t->keeper.digest);
 }
 
 /* A diverged run saves nothing more; its error says where the last good state is. */
-static mbt_status say_what_is_left(const struct trainer *t, mbt_error *err)
+static mbt_status say_what_is_left(struct trainer *t, mbt_error *err)
 {
     const mbt_error before = *err;
-    char left[MBT_PATH_BYTES + 64] = "no checkpoint had been written yet";
-    if (t->run != NULL && t->saved_step >= 0) {
-        (void)snprintf(left, sizeof left, "the last checkpoint is %s/last.h5, of step %" PRId64,
-                       mbt_run_checkpoints(t->run), t->saved_step);
-    }
-    return mbt_fail(err, before.code, "%.700s; %.300s", before.message, left);
+    char left[MBT_PATH_BYTES + 64];
+    mbt_keeper_settle(&t->keeper);
+    return mbt_fail(err, before.code, "%.700s; %.300s", before.message,
+                    mbt_keeper_left(&t->keeper, left, sizeof left));
 }
 
 mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *options,
                      mbt_error *err)
 {
-    struct trainer t = {.setup = setup, .run = run, .options = options, .saved_step = -1};
+    struct trainer t = {.setup = setup, .run = run, .options = options};
     mbt_status status = start(&t, err);
     if (status == MBT_OK) {
         mbt_log_root(
@@ -461,13 +422,15 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
         if (status == MBT_OK && finished) {
             mbt_log_root(setup->log, MBT_LOG_INFO, "the run was complete already");
         }
-        if (status == MBT_OK && !t.saved) { /* there was nothing to do, or nothing new */
-            status = mbt_comm_agree(setup->comm, mbt_state_digest(&t.state, t.digest, err), err);
+        if (status == MBT_OK && !t.keeper.asked) { /* there was nothing to do, or nothing new */
+            status =
+                mbt_comm_agree(setup->comm, mbt_state_digest(&t.state, t.keeper.digest, err), err);
         }
     }
     if (status == MBT_OK) {
         report(&t);
         mbt_summary_print(setup, &t.step.timer, t.images, stdout);
+        mbt_keeper_print(&t.keeper, stdout);
         if (t.stop && !is_complete(&t)) {
             status = mbt_fail(
                 err, MBT_STOPPED, "stopped at step %" PRId64 " (%s); resume goes on from there",
@@ -475,6 +438,7 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
                 mbt_stop_reason()[0] != '\0' ? mbt_stop_reason() : "another rank's wish");
         }
     }
+    mbt_keeper_close(&t.keeper);
     mbt_metrics_clear(&t.metrics);
     mbt_step_clear(&t.step);
     return status;

@@ -36,8 +36,9 @@ for n in 1 3; do
     fails 1 "$n" "odd-$n/checkpoints" small.json "$@" --set "run.folder=odd-$n"
 done
 
-# A full disk: at the probe before anything is done, at the first checkpoint, at a later one. What
-# was there stays, nothing half-written does, and with room again the run goes on.
+# A full disk: at the probe before anything is done, at the one checkpoint of a run, at all of a leg.
+# The run goes on to its end and fails there; what was there stays, nothing half-written does, and with
+# room again the run goes on.
 full() { # RUN BYTES COMMAND...: that many can be written below the folder
     (
         export MBT_FULL_FOLDER="$top/$1" MBT_FULL_BYTES="$2" LD_PRELOAD="$disk"
@@ -61,7 +62,10 @@ for n in 1 3; do
     expect 0 ranks "$n" resume "$run"
     before=$(digest "$run")
     expect 1 full "$run" 1000000 ranks "$n" resume "$run" --set train.max_steps=0
-    one_error "$run/checkpoints/step-0000000003.h5: cannot write: No space left on device"
+    one_error "step 6 was not saved: $run/checkpoints/step-0000000006.h5: cannot write: No space left on device"
+    said line "; the last checkpoint is $run/checkpoints/last.h5, of step 2"
+    said err "warning: step 3 was not saved, training goes on until the next save: $run/checkpoints/step-0000000003.h5: cannot write: No space left on device"
+    [ "$(grep -c '^warning: ' err)" = 2 ] || die "not one warning a failed save: $(cat err)"
     no_leftovers "$run"
     expect 0 "$ckpt" verify "$run/checkpoints/last.h5"
     [ "$(digest "$run")" = "$before" ] || die "$run: the checkpoint is another one"
@@ -71,6 +75,30 @@ step 2 smooth --set train.max_steps=0
 for n in 1 3; do
     [ "$(digest "full-$n")" = "$(digest smooth)" ] || die "other weights after a full disk on $n ranks"
 done
+
+# The disk is gone for a while: said once a save, and the next one after it is back has all.
+begin 2 small.json --set run.folder=away --set train.epochs=1000 --set checkpoint.every_steps=1
+wait_for 'checkpoints' has_step away 2
+mv away gone
+wait_for 'a word on it' grep -q '^warning: step .* was not saved, .*away/checkpoints/step-.*: No such file' job.err
+[ ! -e away ] || die "the run wrote to where its folder had been"
+last=$(readlink gone/checkpoints/last.h5 | sed 's/^step-0*\([0-9]*\).*/\1/')
+mv gone away
+wait_for 'the next checkpoint' has_step away $((last + 1))
+kill -USR1 "$job"
+ends 75
+expect 0 "$ckpt" verify away/checkpoints/*.h5
+[ "$(sort err | uniq -d | grep -c 'was not saved')" = 0 ] || die "a failure was said twice: $(cat err)"
+# Gone for good: the run that is stopped ends with a failure, not with 75.
+begin 2 resume away
+wait_for 'checkpoints' has_step away $((last + 3))
+mv away gone
+kill -USR1 "$job"
+ends 1
+one_error 'was not saved: away/checkpoints/step-'
+said line '; the last checkpoint is away/checkpoints/last.h5, of step '
+[ ! -e away ] || die "the run wrote to where its folder had been"
+expect 0 "$ckpt" verify gone/checkpoints/*.h5
 
 # A finished run is not overwritten, but moved by --force.
 for n in 1 3; do

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 #include "train/checkpoint_state.h"
 
 typedef struct place {
-    char top[64], folder[96]; /* the checkpoint folder is made by the first save */
+    char top[64], folder[96];
     fixture f;
     mbt_log log;
     char said[4096]; /* by the log */
@@ -46,6 +47,9 @@ static int enter(void **state)
     if (!mkdtemp(p->top))
         return -1;
     (void)snprintf(p->folder, sizeof p->folder, "%s/run/checkpoints", p->top);
+    mbt_error err = {0};
+    if (mbt_text_make_folder(p->folder, &err) != MBT_OK)
+        return -1;
     fixture_make(&p->f, FIXTURE_PLAIN, 16, true);
     mbt_log_init(&p->log, MBT_LOG_INFO, 0, 1);
     p->log.file = tmpfile();
@@ -72,7 +76,8 @@ static mbt_status try_save(place *p, int64_t step, bool best, int keep, mbt_erro
 {
     char digest[MBT_DIGEST_TEXT];
     fixture_at_step(&p->f, step);
-    return mbt_checkpoint_save(&p->f.state, p->folder, best, keep, digest, err);
+    return mbt_checkpoint_save(&p->f.state, p->folder, best, &(mbt_retention){.keep = keep}, digest,
+                               err);
 }
 
 static void save(place *p, int64_t step, bool best, int keep)
@@ -138,6 +143,35 @@ static void later_files_do_not_count(void **state)
     save(p, 40, false, 9);
     save(p, 25, false, 2); /* after a fall back to 20 */
     assert_string_equal(entries(p), "last.h5>25.h5 20.h5 25.h5 30.h5 40.h5");
+}
+
+/* The file of a step was written so many seconds after some time. */
+static void written_at(const place *p, int64_t step, int64_t seconds)
+{
+    char path[MBT_PATH_BYTES];
+    mbt_error err = {0};
+    const struct timespec times[2] = {{.tv_sec = 1700000000 + seconds},
+                                      {.tv_sec = 1700000000 + seconds}};
+    assert_int_equal(mbt_checkpoint_path(p->folder, step, path, &err), MBT_OK);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void the_first_of_each_period_stays(void **state)
+{
+    place *p = *state;
+    static const int64_t at[] = {0, 40, 99, 101, 150, 230, 299, 301};
+    enum { N = sizeof at / sizeof at[0] };
+    const mbt_retention keep = {.keep = 2, .every_s = 100};
+    for (int i = 0; i < N; i++) {
+        char digest[MBT_DIGEST_TEXT];
+        mbt_error err = {0};
+        fixture_at_step(&p->f, 10 + i);
+        assert_int_equal(mbt_checkpoint_save(&p->f.state, p->folder, false, &keep, digest, &err),
+                         MBT_OK);
+        written_at(p, 10 + i, at[i]);
+    }
+    /* of seconds 0, 101 and 230, and the two newest */
+    assert_string_equal(entries(p), "last.h5>17.h5 10.h5 13.h5 15.h5 16.h5 17.h5");
 }
 
 static void links_survive_a_move_of_the_folder(void **state)
@@ -373,7 +407,9 @@ static void what_stands_in_the_way_is_named(void **state)
     (void)snprintf(path, sizeof path, "%s/file", p->top);
     assert_int_equal(mbt_text_replace_file(path, "x", 1, &err), MBT_OK);
     char digest[MBT_DIGEST_TEXT];
-    assert_int_equal(mbt_checkpoint_save(&p->f.state, path, false, 1, digest, &err), MBT_FAILURE);
+    assert_int_equal(
+        mbt_checkpoint_save(&p->f.state, path, false, &(mbt_retention){.keep = 1}, digest, &err),
+        MBT_FAILURE);
     assert_non_null(strstr(err.message, path));
     assert_int_equal(unlink(path), 0);
 }
@@ -384,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(links_move_and_the_best_stays),
         IN_FOLDER(later_files_do_not_count),
+        IN_FOLDER(the_first_of_each_period_stays),
         IN_FOLDER(links_survive_a_move_of_the_folder),
         IN_FOLDER(the_same_step_is_replaced),
         IN_FOLDER(other_files_are_left_alone),

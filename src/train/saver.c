@@ -1,0 +1,161 @@
+/* The copy of a state, and the thread that writes it. A thread lives as long as its save: between
+ * saves there is nothing to wait for, and at the end of the process nothing to stop. */
+#include "mbt/saver.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mbt/text.h"
+#include "mbt/timer.h"
+
+/* The flat blocks of a state: those that are there are copied. */
+static const size_t blocks[] = {offsetof(mbt_state, weights), offsetof(mbt_state, momentum)};
+enum { N_BLOCKS = sizeof blocks / sizeof blocks[0] };
+
+struct mbt_saver {
+    char folder[MBT_PATH_BYTES], checkpoints[MBT_PATH_BYTES];
+    mbt_retention keep;
+    mbt_state copy;
+    mbt_metrics metrics;
+    mbt_saved saved;
+    pthread_t thread;
+    bool begun;       /* there is a thread to join */
+    atomic_bool done; /* it has nothing more to do */
+};
+
+static float **block_of(mbt_state *state, int i)
+{
+    return (float **)(void *)((char *)state + blocks[i]);
+}
+
+size_t mbt_saver_bytes(const mbt_params *params)
+{
+    return N_BLOCKS * params->n_floats * sizeof(float);
+}
+
+mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const char *checkpoints,
+                            const mbt_retention *keep, mbt_saver **saver, mbt_error *err)
+{
+    mbt_saver *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return mbt_fail(err, MBT_FAILURE, "saving: out of memory");
+    }
+    made->keep = *keep;
+    made->copy = *state;
+    made->copy.metrics = &made->metrics;
+    atomic_init(&made->done, false);
+    mbt_status status =
+        mbt_text_format(made->folder, sizeof made->folder, err, "path", "%s", folder);
+    if (status == MBT_OK) {
+        status = mbt_text_format(made->checkpoints, sizeof made->checkpoints, err, "path", "%s",
+                                 checkpoints);
+    }
+    mbt_state source = *state;
+    for (int i = 0; i < N_BLOCKS; i++) {
+        float **copy = block_of(&made->copy, i);
+        *copy =
+            *block_of(&source, i) != NULL ? calloc(state->params->n_floats, sizeof **copy) : NULL;
+        if (status == MBT_OK && *copy == NULL && *block_of(&source, i) != NULL) {
+            status = mbt_fail(err, MBT_FAILURE, "saving: no memory for a copy of %zu numbers",
+                              state->params->n_floats);
+        }
+    }
+    if (status != MBT_OK) {
+        mbt_saver_destroy(made);
+        return status;
+    }
+    *saver = made;
+    return MBT_OK;
+}
+
+/* The thread. */
+static void *write_copy(void *context)
+{
+    mbt_saver *s = context;
+    mbt_saved *saved = &s->saved;
+    const double from = mbt_timer_clock();
+    if ((saved->wanted & MBT_SAVE_CHECKPOINT) != 0 &&
+        mbt_checkpoint_save(&s->copy, s->checkpoints, (saved->wanted & MBT_SAVE_BEST) != 0,
+                            &s->keep, saved->digest, &saved->error) != MBT_OK) {
+        saved->failed |= saved->wanted & (MBT_SAVE_CHECKPOINT | MBT_SAVE_BEST);
+    }
+    mbt_error other = {0};
+    if ((saved->wanted & MBT_SAVE_METRICS) != 0 &&
+        mbt_metrics_write_files(&s->metrics, s->folder, &other) != MBT_OK) {
+        saved->error = saved->failed != 0 ? saved->error : other;
+        saved->failed |= MBT_SAVE_METRICS;
+    }
+    saved->seconds = mbt_timer_clock() - from;
+    atomic_store(&s->done, true);
+    return NULL;
+}
+
+static mbt_status copy_state(mbt_saver *s, const mbt_state *state, unsigned what, mbt_error *err)
+{
+    mbt_state source = *state;
+    s->copy.progress = state->progress;
+    for (int i = 0; i < N_BLOCKS && (what & MBT_SAVE_CHECKPOINT) != 0; i++) {
+        if (*block_of(&s->copy, i) != NULL) {
+            memcpy(*block_of(&s->copy, i), *block_of(&source, i),
+                   state->params->n_floats * sizeof(float));
+        }
+    }
+    s->metrics.n_rows = 0;
+    mbt_status status = MBT_OK;
+    for (int i = 0; i < state->metrics->n_rows && status == MBT_OK; i++) {
+        status = mbt_metrics_append(&s->metrics, &state->metrics->rows[i], err);
+    }
+    return status;
+}
+
+mbt_status mbt_saver_begin(mbt_saver *s, const mbt_state *state, unsigned what, mbt_error *err)
+{
+    sigset_t all, before;
+    const mbt_status status = copy_state(s, state, what, err);
+    if (status != MBT_OK) {
+        return status;
+    }
+    s->saved = (mbt_saved){.wanted = what, .step = state->progress.step};
+    atomic_store(&s->done, false);
+    /* Signals are for the thread that trains; a fault of this one is still its own. */
+    (void)sigfillset(&all);
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        (void)sigdelset(&all, faults[i]);
+    }
+    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+    const int code = pthread_create(&s->thread, NULL, write_copy, s);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    s->begun = code == 0;
+    return code == 0 ? MBT_OK
+                     : mbt_fail(err, MBT_FAILURE, "saving at step %lld: no thread: %s",
+                                (long long)state->progress.step, strerror(code));
+}
+
+bool mbt_saver_take(mbt_saver *s, bool wait, mbt_saved *saved)
+{
+    if (!s->begun || (!wait && !atomic_load(&s->done))) {
+        return false;
+    }
+    (void)pthread_join(s->thread, NULL); /* can only fail for a thread that is none of ours */
+    s->begun = false;
+    *saved = s->saved;
+    return true;
+}
+
+void mbt_saver_destroy(mbt_saver *s)
+{
+    mbt_saved ignored;
+    if (s == NULL) {
+        return;
+    }
+    (void)mbt_saver_take(s, true, &ignored);
+    for (int i = 0; i < N_BLOCKS; i++) {
+        free(*block_of(&s->copy, i));
+    }
+    mbt_metrics_clear(&s->metrics);
+    free(s);
+}
