@@ -82,6 +82,27 @@ mbt_status mbt_checkpoint_newest(const char *folder, mbt_log *log, char *path,
 mbt_status mbt_checkpoint_verify(const char *path, char digest[MBT_DIGEST_TEXT],
                                  mbt_error *err) MBT_WARN_UNUSED;
 
+/* ---- two of them ---- */
+
+/* A tensor (weights, optimizer, whatever a file has) of two files. */
+typedef struct mbt_tensor_difference {
+    const char *path;                  /* within the files */
+    const mbt_store_shape *a, *b;      /* NULL: the file has none of that path */
+    uint64_t count, n_unlike;          /* elements; 0 and 0 when there are not two of one shape */
+    double max_absolute, max_relative; /* relative to the larger of two values; NaN when one of a
+                                          pair is not finite */
+} mbt_tensor_difference;
+typedef void mbt_tensor_visit(void *context, const mbt_tensor_difference *difference);
+
+/* Calls visit for each tensor of both files, alike or not, by path. The files are verified first:
+ * MBT_DATA when one is damaged. */
+mbt_status mbt_checkpoint_diff(const char *path_a, const char *path_b, mbt_tensor_visit *visit,
+                               void *context, mbt_error *err) MBT_WARN_UNUSED;
+
+/* The i-th counter of a state; false beyond the last. */
+bool mbt_checkpoint_counter(const mbt_progress_state *progress, int i, const char **name,
+                            int64_t *value);
+
 /* The files of a checkpoint folder, and what the links name. */
 typedef struct mbt_checkpoint_list {
     int64_t *steps; /* [n_steps], ascending */

@@ -17,6 +17,7 @@ typedef enum mbt_status {
     MBT_DATA = 4,     /* data or file format */
     MBT_DIVERGED = 5, /* training met a value that is not finite */
     MBT_PEER = 6,     /* a rank died or hung */
+    MBT_DIFFERS = 7,  /* mbt-ckpt diff: the two are not in the same state */
     MBT_STOPPED = 75, /* stopped early with a valid checkpoint; requeue on this code alone */
 } mbt_status;
 

@@ -70,6 +70,8 @@ const char *mbt_status_name(mbt_status code)
         return "diverged";
     case MBT_PEER:
         return "peer";
+    case MBT_DIFFERS:
+        return "differs";
     case MBT_STOPPED:
         return "stopped";
     }
@@ -85,20 +87,22 @@ static int precedence(mbt_status code)
         return 0;
     case MBT_STOPPED:
         return 1;
-    case MBT_PEER:
+    case MBT_DIFFERS:
         return 2;
-    case MBT_FAILURE:
+    case MBT_PEER:
         return 3;
-    case MBT_DIVERGED:
+    case MBT_FAILURE:
         return 4;
-    case MBT_DATA:
+    case MBT_DIVERGED:
         return 5;
-    case MBT_CONFIG:
+    case MBT_DATA:
         return 6;
-    case MBT_USAGE:
+    case MBT_CONFIG:
         return 7;
+    case MBT_USAGE:
+        return 8;
     }
-    return 3;
+    return 4;
 }
 
 mbt_status mbt_status_worse(mbt_status a, mbt_status b)

@@ -1,4 +1,4 @@
-/* mbt-ckpt: looks into checkpoints and takes weights out. list, show, verify, export.
+/* mbt-ckpt: looks into checkpoints and takes weights out. list, show, verify, diff, export.
  * Serial, without MPI. Results go to stdout, errors to stderr as one line each; the exit code is an
  * mbt_status. */
 #include <getopt.h>
@@ -17,6 +17,7 @@
 #include "mbt/store.h"
 #include "mbt/text.h"
 
+#include "mbt_ckpt_diff.h"
 #include "version.h"
 
 #define FILE_BYTES_MAX ((size_t)4 << 30)
@@ -26,10 +27,15 @@ static const char usage[] =
     "usage: mbt-ckpt list FOLDER                                    checkpoints of a run\n"
     "       mbt-ckpt show FILE [--digest | --config | --tensors]    what a checkpoint holds\n"
     "       mbt-ckpt verify FILE...                                 whether files are whole\n"
+    "       mbt-ckpt diff FILE FILE                                 what differs, tensor by "
+    "tensor\n"
     "       mbt-ckpt export FILE -o OUTPUT                          the weights alone\n"
     "\n"
     "FOLDER is a run folder or its folder of checkpoints. FILE is a checkpoint, or such a folder:\n"
-    "then its last.h5. list marks the files that last.h5 and best.h5 name.\n"
+    "then its last.h5, and for verify all that it has, with the metrics of the run. list marks "
+    "the\n"
+    "files that last.h5 and best.h5 name. diff shows the tensors, counters and settings that are\n"
+    "unlike; the state is weights, optimizer, counters and metrics without times, not settings.\n"
     "\n"
     "  -o, --output FILE  where export writes one float32 data set a tensor, under PyTorch's name "
     "and in\n"
@@ -40,7 +46,8 @@ static const char usage[] =
     "  --help       this text\n"
     "  --version    versions of program and libraries\n"
     "\n"
-    "Exit codes: 0 done, 1 failure, 2 usage, 4 a file is damaged or no checkpoint.\n";
+    "Exit codes: 0 done, diff: the same state; 1 failure, 2 usage, 4 a file is damaged or no\n"
+    "checkpoint, 7 diff: the states differ.\n";
 
 /* What the command line asked for. */
 typedef enum view { VIEW_ALL, VIEW_DIGEST, VIEW_CONFIG, VIEW_TENSORS } view;
@@ -225,25 +232,102 @@ static mbt_status do_show(const char *argument, view what, mbt_error *err)
     return status;
 }
 
+/* The worst of several files: every fault gets its line, the last of them in main. */
+static void add_fault(mbt_status status, const mbt_error *fault, mbt_status *worst, mbt_error *err)
+{
+    if (!status)
+        return;
+    if (*worst)
+        print_error(err);
+    *worst = mbt_status_worse(*worst, status);
+    *err = *fault;
+}
+
+static mbt_status verify_file(const char *path, mbt_error *err)
+{
+    char digest[MBT_DIGEST_TEXT];
+    mbt_status status = mbt_checkpoint_verify(path, digest, err);
+    if (!status)
+        printf("%s: whole, state digest %s\n", path, digest);
+    return status;
+}
+
+/* metrics.h5 of a run folder, when there is one. */
+static mbt_status verify_metrics(const char *run, mbt_error *err)
+{
+    char path[MBT_PATH_BYTES];
+    mbt_store *store = NULL;
+    mbt_metrics metrics = {0};
+    mbt_status status = mbt_text_path(run, "metrics.h5", path, err);
+    if (status || access(path, F_OK) != 0)
+        return status;
+    status = mbt_store_open(path, FILE_BYTES_MAX, &store, err);
+    if (!status)
+        status = mbt_metrics_load(&metrics, store, "/metrics", err);
+    if (!status)
+        printf("%s: whole, %d epochs\n", path, metrics.n_rows);
+    mbt_metrics_clear(&metrics);
+    mbt_store_close(store);
+    return status;
+}
+
+/* A link of a folder names one of its files; -1: there is no link. */
+static mbt_status verify_link(const mbt_checkpoint_list *list, const char *folder, const char *link,
+                              int64_t step, mbt_error *err)
+{
+    for (int i = 0; i < list->n_steps; i++)
+        if (step < 0 || list->steps[i] == step)
+            return MBT_OK;
+    return step < 0 ? MBT_OK
+                    : mbt_fail(err, MBT_DATA, "%s/%s: names step %" PRId64 ", which is not there",
+                               folder, link, step);
+}
+
+static mbt_status verify_folder(const char *argument, mbt_error *err)
+{
+    char folder[MBT_PATH_BYTES], path[MBT_PATH_BYTES];
+    mbt_checkpoint_list list = {.last = -1, .best = -1};
+    mbt_status worst = MBT_OK, status = checkpoint_folder(argument, folder, err);
+    if (!status)
+        status = mbt_checkpoint_list_read(folder, &list, err);
+    if (!status && list.n_steps == 0)
+        status = mbt_fail(err, MBT_DATA, "%s: has no checkpoints", folder);
+    if (status)
+        return status;
+    for (int i = 0; i < list.n_steps; i++) {
+        mbt_error fault = {0};
+        status = mbt_checkpoint_path(folder, list.steps[i], path, &fault);
+        add_fault(status ? status : verify_file(path, &fault), &fault, &worst, err);
+    }
+    mbt_error faults[3] = {{0}};
+    add_fault(verify_link(&list, folder, "last.h5", list.last, &faults[0]), &faults[0], &worst,
+              err);
+    add_fault(verify_link(&list, folder, "best.h5", list.best, &faults[1]), &faults[1], &worst,
+              err);
+    add_fault(verify_metrics(argument, &faults[2]), &faults[2], &worst, err);
+    mbt_checkpoint_list_clear(&list);
+    return worst;
+}
+
 static mbt_status do_verify(int n_files, char **files, mbt_error *err)
 {
     mbt_status worst = MBT_OK;
     for (int i = 0; i < n_files; i++) {
-        char path[MBT_PATH_BYTES], digest[MBT_DIGEST_TEXT];
         mbt_error fault = {0};
-        mbt_status status = checkpoint_file(files[i], path, &fault);
-        if (!status)
-            status = mbt_checkpoint_verify(path, digest, &fault);
-        if (!status) {
-            printf("%s: whole, state digest %s\n", path, digest);
-            continue;
-        }
-        if (worst)
-            print_error(err);
-        worst = mbt_status_worse(worst, status);
-        *err = fault;
+        add_fault(is_folder(files[i]) ? verify_folder(files[i], &fault)
+                                      : verify_file(files[i], &fault),
+                  &fault, &worst, err);
     }
     return worst;
+}
+
+static mbt_status do_diff(char **files, mbt_error *err)
+{
+    char a[MBT_PATH_BYTES], b[MBT_PATH_BYTES];
+    mbt_status status = checkpoint_file(files[0], a, err);
+    if (!status)
+        status = checkpoint_file(files[1], b, err);
+    return status ? status : mbt_ckpt_diff(a, b, err);
 }
 
 static mbt_status do_export(const char *argument, const char *output, mbt_error *err)
@@ -261,18 +345,18 @@ static mbt_status do_export(const char *argument, const char *output, mbt_error 
 /* Runs the verb in argv[0]; output: of export, else NULL. */
 static mbt_status run(int n, char **arguments, view what, const char *output, mbt_error *err)
 {
-    static const char *const verbs[] = {"list", "show", "verify", "export"};
-    enum { LIST, SHOW, VERIFY, EXPORT, N_VERBS };
+    static const char *const verbs[] = {"list", "show", "verify", "diff", "export"};
+    enum { LIST, SHOW, VERIFY, DIFF, EXPORT, N_VERBS };
     int verb = 0;
     if (n == 0)
         return mbt_fail(err, MBT_USAGE,
-                        "no verb; wanted list, show, verify or export (see --help)");
+                        "no verb; wanted list, show, verify, diff or export (see --help)");
     while (verb < N_VERBS && strcmp(arguments[0], verbs[verb]) != 0)
         verb++;
     if (verb == N_VERBS) {
         int near = mbt_text_nearest(arguments[0], verbs, N_VERBS);
         return mbt_fail(err, MBT_USAGE,
-                        "unknown verb '%.80s'%s%s; wanted list, show, verify or export",
+                        "unknown verb '%.80s'%s%s; wanted list, show, verify, diff or export",
                         arguments[0], near < 0 ? "" : ", nearest is ", near < 0 ? "" : verbs[near]);
     }
     if (what != VIEW_ALL && verb != SHOW)
@@ -284,14 +368,19 @@ static mbt_status run(int n, char **arguments, view what, const char *output, mb
     if (n < 2)
         return mbt_fail(err, MBT_USAGE, "%s: wanted %s", verbs[verb],
                         verb == LIST ? "a folder" : "a file or a run folder");
-    if (n > 2 && verb != VERIFY)
+    const int most = verb == DIFF ? 3 : 2;
+    if (n > most && verb != VERIFY)
         return mbt_fail(err, MBT_USAGE, "%s: unexpected argument '%.200s'", verbs[verb],
-                        arguments[2]);
+                        arguments[most]);
+    if (n < most && verb == DIFF)
+        return mbt_fail(err, MBT_USAGE, "diff: wanted two files or run folders");
     switch (verb) {
     case LIST:
         return do_list(arguments[1], err);
     case SHOW:
         return do_show(arguments[1], what, err);
+    case DIFF:
+        return do_diff(arguments + 1, err);
     case EXPORT:
         return do_export(arguments[1], output, err);
     default:
@@ -357,7 +446,7 @@ int main(int argc, char **argv)
         status = run(argc - optind, argv + optind, what, output, &err);
     if ((fflush(stdout) != 0 || ferror(stdout)) && !status)
         status = mbt_fail(&err, MBT_FAILURE, "stdout: cannot be written");
-    if (status)
+    if (status && status != MBT_DIFFERS)
         print_error(&err);
     return (int)status;
 }

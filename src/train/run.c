@@ -117,6 +117,30 @@ static mbt_status check_old(const char *folder, mbt_run_mode mode, mbt_error *er
 
 /* ---- getting in ---- */
 
+/* What a killed run was about to put in place. Called under the lock, which keeps every other
+ * writer out; what cannot be removed does no harm. Checkpoints have their own sweep, at each save.
+ */
+static void sweep(const char *folder)
+{
+    static const char *const leftovers[] = {".probe-", ".metrics.h5.tmp-", "metrics.csv.tmp.",
+                                            "config.json.tmp."};
+    char path[MBT_PATH_BYTES];
+    DIR *listing = opendir(folder);
+    for (const struct dirent *entry = listing ? readdir(listing) : NULL; entry;
+         entry = readdir(listing)) {
+        for (size_t i = 0; i < sizeof leftovers / sizeof leftovers[0]; i++) {
+            mbt_error ignored;
+            if (strncmp(entry->d_name, leftovers[i], strlen(leftovers[i])) == 0 &&
+                mbt_text_path(folder, entry->d_name, path, &ignored) == MBT_OK) {
+                (void)unlink(path);
+            }
+        }
+    }
+    if (listing) {
+        (void)closedir(listing);
+    }
+}
+
 static mbt_status take_lock(mbt_run *run, mbt_error *err)
 {
     char path[MBT_PATH_BYTES];
@@ -237,6 +261,8 @@ static mbt_status enter(mbt_run *run, mbt_run_mode mode, mbt_error *err)
         status = mbt_text_make_folder(run->checkpoints, err);
     }
     if (status == MBT_OK) {
+        sweep(run->folder);
+        sweep(run->checkpoints);
         status = probe(run->checkpoints, err);
     }
     if (status == MBT_OK) {

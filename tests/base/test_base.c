@@ -76,8 +76,9 @@ static void error_takes_its_own_message(void **state)
 static void worse_status_wins_in_either_order(void **state)
 {
     (void)state;
-    static const mbt_status rising[] = {MBT_OK,       MBT_STOPPED, MBT_PEER,   MBT_FAILURE,
-                                        MBT_DIVERGED, MBT_DATA,    MBT_CONFIG, MBT_USAGE};
+    static const mbt_status rising[] = {MBT_OK,   MBT_STOPPED, MBT_DIFFERS,
+                                        MBT_PEER, MBT_FAILURE, MBT_DIVERGED,
+                                        MBT_DATA, MBT_CONFIG,  MBT_USAGE};
     for (size_t i = 0; i < sizeof rising / sizeof rising[0]; i++) {
         for (size_t j = 0; j < sizeof rising / sizeof rising[0]; j++) {
             assert_int_equal(mbt_status_worse(rising[i], rising[j]), rising[i > j ? i : j]);

@@ -58,9 +58,21 @@ expect 0 h5dump -H "$new"
 said out '"blocks.0.expand.weight"'
 [ "$("$python" "$reader" "$new")" = equal ] || die "h5py reads other values"
 
+# diff: the second state differs from the first by its counters alone
+expect 7 "$ckpt" diff "$old" "$run"
+lines err 0; lines out 3
+grep -Eq '^step +113, 213$' "$top/out" || die "diff: $(cat "$top/out")"
+grep -Eq '^tensors +0 of 18 unlike$' "$top/out" || die "diff: $(cat "$top/out")"
+grep -Eq '^state +differs$' "$top/out" || die "diff: $(cat "$top/out")"
+expect 0 "$ckpt" diff "$new" "$run"
+lines out 2; said out "the same"
+expect 2 "$ckpt" diff "$new"; said err "wanted two"
+expect 2 "$ckpt" diff "$new" "$old" "$run"; said err "unexpected argument"
+expect 4 "$ckpt" diff "$new" "$top/missing.h5"; lines err 1; lines out 0
+
 # verify
 expect 0 "$ckpt" verify "$old" "$run"
-lines out 2; said out "$old: whole, state digest $first"; said out "last.h5: whole, state digest $second"
+lines out 3; said out "$old: whole, state digest $first"; said out "step-0000000213.h5: whole, state digest $second"
 cp "$new" "$top/bad.h5"; flip "$top/bad.h5" 7001
 head -c 3000 "$new" >"$top/cut.h5"
 : >"$top/empty.h5"

@@ -76,13 +76,15 @@ for n in 1 3; do
     [ "$(digest "full-$n")" = "$(digest smooth)" ] || die "other weights after a full disk on $n ranks"
 done
 
+last_step() { readlink "$1/checkpoints/last.h5" | sed 's/^step-0*\([0-9]*\).*/\1/'; } # RUN
+
 # The disk is gone for a while: said once a save, and the next one after it is back has all.
 begin 2 small.json --set run.folder=away --set train.epochs=1000 --set checkpoint.every_steps=1
 wait_for 'checkpoints' has_step away 2
 mv away gone
 wait_for 'a word on it' grep -q '^warning: step .* was not saved, .*away/checkpoints/step-.*: No such file' job.err
 [ ! -e away ] || die "the run wrote to where its folder had been"
-last=$(readlink gone/checkpoints/last.h5 | sed 's/^step-0*\([0-9]*\).*/\1/')
+last=$(last_step gone)
 mv gone away
 wait_for 'the next checkpoint' has_step away $((last + 1))
 kill -USR1 "$job"
@@ -90,8 +92,9 @@ ends 75
 expect 0 "$ckpt" verify away/checkpoints/*.h5
 [ "$(sort err | uniq -d | grep -c 'was not saved')" = 0 ] || die "a failure was said twice: $(cat err)"
 # Gone for good: the run that is stopped ends with a failure, not with 75.
+last=$(last_step away)
 begin 2 resume away
-wait_for 'checkpoints' has_step away $((last + 3))
+wait_for 'the next checkpoint' has_step away $((last + 1))
 mv away gone
 kill -USR1 "$job"
 ends 1

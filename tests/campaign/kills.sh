@@ -1,0 +1,91 @@
+#!/bin/sh
+# Whole jobs are killed at random times, and inside of saves at a random call; each time every file
+# left must be whole, little be lost, and the run go on, in the end to the bits of one that was left
+# alone.
+set -eu
+# shellcheck source=tests/campaign/lib.sh
+. "$(dirname "$0")/lib.sh"
+prepare
+interval=5 # steps between checkpoints
+patience=60
+run_options() { tiny "$1" --set "checkpoint.every_steps=$interval" --set train.epochs=4 --set checkpoint.keep=2; }
+
+# shellcheck disable=SC2046 # words
+expect 0 ranks 1 $(run_options alone)
+wanted=$(digest alone)
+
+# The newest step that a job said it had done, 0 for none.
+said_step() {
+    awk '/^epoch [0-9]*\/[0-9]*  step / { split($2, e, "/"); split($4, s, "/"); n = (e[1] - 1) * s[2] + s[1] }
+        END { print n + 0 }' job.err
+}
+start_job() { # RANKS: from the beginning, or where the run is at
+    if [ -e run/config.json ]; then
+        begin "$1" resume run
+    else
+        rm -rf run
+        # shellcheck disable=SC2046 # words
+        begin "$1" $(run_options run)
+    fi
+}
+kill_job() { # mpirun first, so that it has nothing to tell the ranks
+    for victim in "$job" $(cat pid.* 2>/dev/null); do
+        kill -KILL "$victim" 2>/dev/null || true
+    done
+    wait "$job" 2>/dev/null || true
+    job=
+}
+check() { # what a job leaves that did not end by itself
+    unsaid job.err 'not usable'
+    unsaid job.err 'error'
+    done_step=$(said_step)
+    saved=$(last_step run)
+    lost=$((done_step - saved))
+    # A save takes a while: what is done meanwhile comes on top of the interval.
+    [ "$lost" -lt $((2 * interval)) ] || die "at step $done_step the newest checkpoint is of $saved"
+    [ "$lost" -le "$most_lost" ] || most_lost=$lost
+    [ "$lost" -le "$interval" ] || beyond=$((beyond + 1))
+    whole run
+}
+finished() { # a run that came to its end
+    [ "$(digest run)" = "$wanted" ] || die "other weights after the kills: $(digest run)"
+    [ -z "$(find run -name '.*' -o -name '*.tmp.*')" ] || die "leftovers: $(find run)"
+    runs=$((runs + 1))
+    rm -rf run
+}
+
+start_clock
+random=0 inside=0 runs=0 most_lost=0 beyond=0 missed=0
+while time_is_left; do
+    draw 4
+    n=$((drawn > 2 ? 2 : 1))
+    draw 3
+    if [ "$drawn" = 0 ]; then # inside a save: a few saves' calls are where it may be
+        draw 90
+        export MBT_FAULT_FOLDER="$top/run" MBT_FAULT_AT=$((drawn + 1)) MBT_FAULT_HOW=kill LD_PRELOAD="$fault"
+        start_job "$n"
+        unset MBT_FAULT_FOLDER MBT_FAULT_AT MBT_FAULT_HOW LD_PRELOAD
+        wait_for 'the end' has_ended
+        code=0
+        wait "$job" || code=$?
+        kill_job 2>/dev/null
+        case $code in
+        137) inside=$((inside + 1)) && check ;;
+        0) finished && missed=$((missed + 1)) ;;
+        *) die "exit code $code: $(cat job.err)" ;;
+        esac
+    else
+        draw 1500
+        start_job "$n"
+        sleep "$(echo "$drawn" | awk '{ print 0.15 + $1 / 1000 }')"
+        if has_ended; then
+            ends 0
+            finished
+        else
+            kill_job
+            random=$((random + 1))
+            check
+        fi
+    fi
+done
+echo "kills=$((random + inside)) inside_a_save=$inside runs_finished=$runs unloadable=0 interval=$interval most_lost=$most_lost beyond_interval=$beyond"
