@@ -23,7 +23,7 @@ while time_is_left; do
     rm -rf run
     export MBT_STOP_AT="$k" LD_PRELOAD="$fault"
     # shellcheck disable=SC2046 # words
-    expect $((k < limit ? 75 : 0)) ranks "$before" $(run_options run)
+    expect 75 ranks "$before" $(run_options run)
     unset MBT_STOP_AT LD_PRELOAD
     # the wish rides in step k, or in the evaluation before it
     stopped=$(last_step run)
