@@ -1,7 +1,7 @@
 #!/bin/sh
-# Whole jobs are killed at random times, and inside of saves at a random call; each time every file
-# left must be whole, little be lost, and the run go on, in the end to the bits of one that was left
-# alone.
+# Whole jobs are killed at random times, inside of saves at a random call, and by a second INT while
+# they stop because of the first; each time every file left must be whole, little be lost, and the run
+# go on, in the end to the bits of one that was left alone.
 set -eu
 # shellcheck source=tests/campaign/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -55,12 +55,30 @@ finished() { # a run that came to its end
 }
 
 start_clock
-random=0 inside=0 runs=0 most_lost=0 beyond=0 missed=0
+random=0 inside=0 twice=0 runs=0 most_lost=0 beyond=0
 while time_is_left; do
     draw 4
     n=$((drawn > 2 ? 2 : 1))
-    draw 3
-    if [ "$drawn" = 0 ]; then # inside a save: a few saves' calls are where it may be
+    draw 7
+    way=$drawn
+    if [ "$way" = 6 ]; then # the second INT comes before, within or after the save of the first
+        draw 1500
+        start_job 1
+        sleep "$(echo "$drawn" | awk '{ print 0.15 + $1 / 1000 }')"
+        kill -INT "$job" 2>/dev/null || true
+        draw 40
+        sleep "$(echo "$drawn" | awk '{ print $1 / 1000 }')"
+        kill -INT "$job" 2>/dev/null || true
+        wait_for 'the end' has_ended
+        code=0
+        wait "$job" || code=$?
+        job=
+        case $code in
+        130 | 75) twice=$((twice + 1)) && check ;;
+        0) finished ;;
+        *) die "exit code $code after two INT: $(cat job.err)" ;;
+        esac
+    elif [ "$way" -lt 2 ]; then # inside a save: a few saves' calls are where it may be
         draw 90
         export MBT_FAULT_FOLDER="$top/run" MBT_FAULT_AT=$((drawn + 1)) MBT_FAULT_HOW=kill LD_PRELOAD="$fault"
         start_job "$n"
@@ -71,7 +89,7 @@ while time_is_left; do
         kill_job 2>/dev/null
         case $code in
         137) inside=$((inside + 1)) && check ;;
-        0) finished && missed=$((missed + 1)) ;;
+        0) finished ;;
         *) die "exit code $code: $(cat job.err)" ;;
         esac
     else
@@ -88,4 +106,4 @@ while time_is_left; do
         fi
     fi
 done
-echo "kills=$((random + inside)) inside_a_save=$inside runs_finished=$runs unloadable=0 interval=$interval most_lost=$most_lost beyond_interval=$beyond"
+echo "kills=$((random + inside + twice)) int_twice=$twice inside_a_save=$inside runs_finished=$runs unloadable=0 interval=$interval most_lost=$most_lost beyond_interval=$beyond"
