@@ -6,20 +6,18 @@ set -eu
 # shellcheck source=tests/campaign/lib.sh
 . "$(dirname "$0")/lib.sh"
 prepare
-interval=5 # steps between checkpoints
+interval=10 # steps between checkpoints
 patience=60
-run_options() { tiny "$1" --set "checkpoint.every_steps=$interval" --set train.epochs=4 --set checkpoint.keep=2; }
+run_options() { tiny "$1" --set "checkpoint.every_steps=$interval" --set train.epochs=6 --set checkpoint.keep=2; }
 
 # shellcheck disable=SC2046 # words
 expect 0 ranks 1 $(run_options alone)
 wanted=$(digest alone)
 
-# The newest step that a job said it had done, 0 for none.
-said_step() {
-    awk '/^epoch [0-9]*\/[0-9]*  step / { split($2, e, "/"); split($4, s, "/"); n = (e[1] - 1) * s[2] + s[1] }
-        END { print n + 0 }' job.err
-}
 start_job() { # RANKS: from the beginning, or where the run is at
+    from=$(last_step run)
+    echo 0 >steps
+    export MBT_STEPS_FILE="$top/steps" LD_PRELOAD="$fault"
     if [ -e run/config.json ]; then
         begin "$1" resume run
     else
@@ -27,6 +25,7 @@ start_job() { # RANKS: from the beginning, or where the run is at
         # shellcheck disable=SC2046 # words
         begin "$1" $(run_options run)
     fi
+    unset MBT_STEPS_FILE LD_PRELOAD
 }
 kill_job() { # mpirun first, so that it has nothing to tell the ranks
     for victim in "$job" $(cat pid.* 2>/dev/null); do
@@ -38,7 +37,7 @@ kill_job() { # mpirun first, so that it has nothing to tell the ranks
 check() { # what a job leaves that did not end by itself
     unsaid job.err 'not usable'
     unsaid job.err 'error'
-    done_step=$(said_step)
+    done_step=$((from + $(cat steps)))
     saved=$(last_step run)
     lost=$((done_step - saved))
     # A save takes a while: what is done meanwhile comes on top of the interval.
@@ -62,7 +61,7 @@ while time_is_left; do
     draw 7
     way=$drawn
     if [ "$way" = 6 ]; then # the second INT comes before, within or after the save of the first
-        draw 1500
+        draw 2000
         start_job 1
         sleep "$(echo "$drawn" | awk '{ print 0.15 + $1 / 1000 }')"
         kill -INT "$job" 2>/dev/null || true
@@ -80,9 +79,9 @@ while time_is_left; do
         esac
     elif [ "$way" -lt 2 ]; then # inside a save: a few saves' calls are where it may be
         draw 90
-        export MBT_FAULT_FOLDER="$top/run" MBT_FAULT_AT=$((drawn + 1)) MBT_FAULT_HOW=kill LD_PRELOAD="$fault"
+        export MBT_FAULT_FOLDER="$top/run" MBT_FAULT_AT=$((drawn + 1)) MBT_FAULT_HOW=kill
         start_job "$n"
-        unset MBT_FAULT_FOLDER MBT_FAULT_AT MBT_FAULT_HOW LD_PRELOAD
+        unset MBT_FAULT_FOLDER MBT_FAULT_AT MBT_FAULT_HOW
         wait_for 'the end' has_ended
         code=0
         wait "$job" || code=$?
@@ -93,7 +92,7 @@ while time_is_left; do
         *) die "exit code $code: $(cat job.err)" ;;
         esac
     else
-        draw 1500
+        draw 2000
         start_job "$n"
         sleep "$(echo "$drawn" | awk '{ print 0.15 + $1 / 1000 }')"
         if has_ended; then

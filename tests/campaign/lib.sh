@@ -24,13 +24,13 @@ draw() {
     drawn=$((seed / 65536 % $1))
 }
 
-# tiny RUN OPTIONS...: the arguments of a run of many short steps, each of which says a line; twelve
+# tiny RUN OPTIONS...: the arguments of a run of many short steps; twelve
 # steps an epoch, the last on fewer samples.
 tiny() {
     lib_run=$1
     shift
     echo small.json --set "run.folder=$lib_run" --set train.batch=16 --set network.width=0.1 \
-        --set run.log_interval=0 --set data.validation=10 "$@"
+        --set data.validation=10 "$@"
 }
 
 # last_step RUN: of its newest checkpoint, 0 when there is none.

@@ -21,10 +21,10 @@ while time_is_left; do
     draw 4
     after=$((drawn + 1))
     rm -rf run
-    export MBT_STOP_AT="$k" LD_PRELOAD="$fault"
+    export MBT_STOP_AFTER="$((k - 1))" LD_PRELOAD="$fault"
     # shellcheck disable=SC2046 # words
     expect 75 ranks "$before" $(run_options run)
-    unset MBT_STOP_AT LD_PRELOAD
+    unset MBT_STOP_AFTER LD_PRELOAD
     # the wish rides in step k, or in the evaluation before it
     stopped=$(last_step run)
     [ "$stopped" = "$k" ] || [ "$stopped" = $((k - 1)) ] || die "stopped at step $stopped, wanted $k: $(cat err)"
