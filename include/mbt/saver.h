@@ -30,8 +30,9 @@ typedef struct mbt_saved {
     double seconds;               /* that the thread took */
 } mbt_saved;
 
-/* state says what will be saved: its blocks are copied at each save, what it borrows besides stays
- * as it is. folder: of the run; checkpoints: the folder of its checkpoints. */
+/* state says what will be saved: each block that it may ever have is there now, and copied at each
+ * save that it is there; what it borrows besides stays as it is. folder: of the run; checkpoints:
+ * the folder of its checkpoints. */
 mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const char *checkpoints,
                             const mbt_retention *keep, mbt_saver **saver,
                             mbt_error *err) MBT_WARN_UNUSED;
@@ -46,7 +47,7 @@ bool mbt_saver_take(mbt_saver *saver, bool wait, mbt_saved *saved);
 
 void mbt_saver_destroy(mbt_saver *saver); /* waits for a save that runs; NULL is allowed */
 
-/* What a saver allocates at the beginning. */
-size_t mbt_saver_bytes(const mbt_params *params);
+/* What a saver of so many blocks allocates at the beginning. */
+size_t mbt_saver_bytes(const mbt_params *params, int n_blocks);
 
 #endif

@@ -40,8 +40,8 @@ mbt_memory mbt_memory_of(const mbt_setup *setup)
     }
     m.samples = (size_t)(3 * setup->n_train + setup->n_valid) * sizeof(uint32_t);
     m.code = setup->code_bytes;
-    m.save =
-        mbt_saver_bytes(&setup->plan->params) + 2 * saved_bytes(&setup->plan->params) + IMAGE_STEP;
+    m.save = mbt_saver_bytes(&setup->plan->params, 2) + 2 * saved_bytes(&setup->plan->params) +
+             IMAGE_STEP;
     m.total = m.save + m.plan + m.evaluator + m.momentum + m.sums + m.samples + m.code;
     return m;
 }

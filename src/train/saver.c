@@ -19,6 +19,7 @@ struct mbt_saver {
     char folder[MBT_PATH_BYTES], checkpoints[MBT_PATH_BYTES];
     mbt_retention keep;
     mbt_state copy;
+    float *buffers[N_BLOCKS]; /* of the copy's blocks, whether the state has them or not yet */
     mbt_metrics metrics;
     mbt_saved saved;
     pthread_t thread;
@@ -31,9 +32,9 @@ static float **block_of(mbt_state *state, int i)
     return (float **)(void *)((char *)state + blocks[i]);
 }
 
-size_t mbt_saver_bytes(const mbt_params *params)
+size_t mbt_saver_bytes(const mbt_params *params, int n_blocks)
 {
-    return N_BLOCKS * params->n_floats * sizeof(float);
+    return (size_t)n_blocks * params->n_floats * sizeof(float);
 }
 
 mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const char *checkpoints,
@@ -54,13 +55,13 @@ mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const ch
                                  checkpoints);
     }
     mbt_state source = *state;
-    for (int i = 0; i < N_BLOCKS; i++) {
-        float **copy = block_of(&made->copy, i);
-        *copy =
-            *block_of(&source, i) != NULL ? calloc(state->params->n_floats, sizeof **copy) : NULL;
-        if (status == MBT_OK && *copy == NULL && *block_of(&source, i) != NULL) {
-            status = mbt_fail(err, MBT_FAILURE, "saving: no memory for a copy of %zu numbers",
-                              state->params->n_floats);
+    for (int i = 0; i < N_BLOCKS && status == MBT_OK; i++) {
+        if (*block_of(&source, i) != NULL) {
+            made->buffers[i] = calloc(state->params->n_floats, sizeof(float));
+            status = made->buffers[i] != NULL
+                         ? MBT_OK
+                         : mbt_fail(err, MBT_FAILURE, "saving: no memory for a copy of %zu numbers",
+                                    state->params->n_floats);
         }
     }
     if (status != MBT_OK) {
@@ -98,9 +99,10 @@ static mbt_status copy_state(mbt_saver *s, const mbt_state *state, unsigned what
     mbt_state source = *state;
     s->copy.progress = state->progress;
     for (int i = 0; i < N_BLOCKS && (what & MBT_SAVE_CHECKPOINT) != 0; i++) {
-        if (*block_of(&s->copy, i) != NULL) {
-            memcpy(*block_of(&s->copy, i), *block_of(&source, i),
-                   state->params->n_floats * sizeof(float));
+        const float *from = *block_of(&source, i);
+        *block_of(&s->copy, i) = from != NULL ? s->buffers[i] : NULL;
+        if (from != NULL) {
+            memcpy(s->buffers[i], from, state->params->n_floats * sizeof(float));
         }
     }
     s->metrics.n_rows = 0;
@@ -154,7 +156,7 @@ void mbt_saver_destroy(mbt_saver *s)
     }
     (void)mbt_saver_take(s, true, &ignored);
     for (int i = 0; i < N_BLOCKS; i++) {
-        free(*block_of(&s->copy, i));
+        free(s->buffers[i]);
     }
     mbt_metrics_clear(&s->metrics);
     free(s);
