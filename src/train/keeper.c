@@ -8,7 +8,7 @@
 
 /* Held back for a save before one was measured, and the least at all: a file system that others use
  * may take its time. */
-static const double RESERVE_UNKNOWN_S = 30, RESERVE_LEAST_S = 5;
+static const double RESERVE_UNKNOWN_S = 30, RESERVE_LEAST_S = 10;
 
 mbt_status mbt_keeper_open(mbt_keeper *k, mbt_setup *setup, mbt_run *run, mbt_timer *timer,
                            const mbt_state *state, int64_t loaded_step, mbt_error *err)
