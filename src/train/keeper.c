@@ -79,6 +79,16 @@ mbt_status mbt_keeper_compare(mbt_keeper *k, const mbt_state *state, mbt_error *
 
 /* ---- saves ---- */
 
+/* "step 12 was not saved"; out has LOST_BYTES. Returns out. */
+enum { LOST_BYTES = 64 };
+static char *lost_text(unsigned failed, int64_t step, char out[LOST_BYTES])
+{
+    const bool state = (failed & MBT_SAVE_CHECKPOINT) != 0;
+    (void)snprintf(out, LOST_BYTES, "%sstep %" PRId64 " %s not saved",
+                   state ? "" : "the metrics of ", step, state ? "was" : "were");
+    return out;
+}
+
 /* Books a save that has ended. */
 static mbt_status book(mbt_keeper *k, const mbt_saved *saved, bool quiet, mbt_error *err)
 {
@@ -97,9 +107,9 @@ static mbt_status book(mbt_keeper *k, const mbt_saved *saved, bool quiet, mbt_er
         *err = saved->error;
         return saved->error.code;
     }
-    mbt_log_root(k->setup->log, MBT_LOG_WARN,
-                 "step %" PRId64 " was not saved, training goes on until the next save: %s",
-                 saved->step, saved->error.message);
+    char lost[LOST_BYTES];
+    mbt_log_root(k->setup->log, MBT_LOG_WARN, "%s, training goes on until the next save: %s",
+                 lost_text(saved->failed, saved->step, lost), saved->error.message);
     return MBT_OK;
 }
 
@@ -170,9 +180,10 @@ static mbt_status finish(mbt_keeper *k, const mbt_state *state, mbt_error *err)
         }
     }
     if (status != MBT_OK && status != MBT_DIVERGED) {
-        char left[MBT_PATH_BYTES + 64];
-        return mbt_fail(err, status, "step %" PRId64 " was not saved: %.600s; %.300s",
-                        state->progress.step, last.message, mbt_keeper_left(k, left, sizeof left));
+        char left[MBT_PATH_BYTES + 64], lost[LOST_BYTES];
+        return mbt_fail(err, status, "%s: %.600s; %.300s",
+                        lost_text(k->owed, state->progress.step, lost), last.message,
+                        mbt_keeper_left(k, left, sizeof left));
     }
     if (status != MBT_OK) {
         *err = last;

@@ -103,6 +103,19 @@ said line '; the last checkpoint is away/checkpoints/last.h5, of step '
 [ ! -e away ] || die "the run wrote to where its folder had been"
 expect 0 "$ckpt" verify gone/checkpoints/*.h5
 
+# A table that cannot be written is no reason to end either.
+begin 1 small.json --set run.folder=table --set train.epochs=1000
+wait_for 'the first table' test -e table/metrics.csv
+until rm -f table/metrics.csv && mkdir table/metrics.csv 2>/dev/null; do :; done
+wait_for 'a word on it' grep -q '^warning: the metrics of step .* were not saved, .*table/metrics.csv: rename' job.err
+rmdir table/metrics.csv
+wait_for 'the next table' test -f table/metrics.csv
+kill -USR1 "$job"
+ends 75
+unsaid err 'error'
+expect 0 "$ckpt" verify table
+no_leftovers table
+
 # A finished run is not overwritten, but moved by --force.
 for n in 1 3; do
     step 1 "old-$n"
