@@ -174,6 +174,7 @@ static mbt_status finish(mbt_keeper *k, const mbt_state *state, mbt_error *err)
         what = (what & MBT_SAVE_METRICS) | MBT_SAVE_CHECKPOINT;
     }
     if (status == MBT_OK && what != 0) {
+        k->owed |= what; /* until it is done */
         status = begin(k, state, what, true, &last);
         if (status == MBT_OK) {
             status = take(k, true, true, &last);
