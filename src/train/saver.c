@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "mbt/text.h"
 #include "mbt/timer.h"
@@ -78,6 +79,7 @@ static void *write_copy(void *context)
     mbt_saver *s = context;
     mbt_saved *saved = &s->saved;
     const double from = mbt_timer_clock();
+    (void)prctl(PR_SET_NAME, "mbt-saver"); /* in top and in debuggers */
     if ((saved->wanted & MBT_SAVE_CHECKPOINT) != 0 &&
         mbt_checkpoint_save(&s->copy, s->checkpoints, (saved->wanted & MBT_SAVE_BEST) != 0,
                             &s->keep, saved->digest, &saved->error) != MBT_OK) {
