@@ -31,6 +31,9 @@ static mbt_store *new_store(const char *name, bool writing)
         made->writing = writing;
         (void)snprintf(made->name, sizeof made->name, "%s", name);
     }
+    /* Everything is closed here. At the end of a process that has failed, or whose other threads
+     * still write, the library had better not go through what it knows once more. */
+    (void)H5dont_atexit();
     store_quiet();
     return made;
 }
