@@ -6,8 +6,9 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libhdf5-dev libdnnl-dev
-libcjson-dev libarchive-dev libxxhash-dev librandom123-dev"
-tests="libcmocka-dev hdf5-tools python3-h5py python3-numpy shellcheck"
+libcjson-dev libarchive-dev libxxhash-dev librandom123-dev libisal-dev libprotobuf-c-dev
+protobuf-c-compiler librsvg2-dev fonts-dejavu-core"
+tests="libcmocka-dev hdf5-tools python3-h5py python3-numpy python3-torch chromium shellcheck"
 
 case "${1-}" in
 '') packages=$build ;;

@@ -36,6 +36,9 @@ typedef struct mbt_metrics_row {
     double test_loss, test_top1, test_top5; /* NaN when not evaluated */
     double train_s, evaluate_s,
         images_per_s; /* wall time; timing columns take no part in digests */
+    /* Where the time since the row before went (mbt_phase), mean of the ranks; after a resume: in
+     * this process. A row cannot count the save that it is part of: that is in the next. */
+    double input_s, forward_s, backward_s, reduce_s, update_s, checkpoint_s, other_s;
 } mbt_metrics_row;
 
 typedef struct mbt_metrics {
@@ -51,6 +54,7 @@ mbt_status mbt_metrics_append(mbt_metrics *metrics, const mbt_metrics_row *row,
  * unit and description. */
 mbt_status mbt_metrics_store(const mbt_metrics *metrics, mbt_store *store, const char *group,
                              mbt_error *err) MBT_WARN_UNUSED;
+/* A column of times that the file lacks is empty. */
 mbt_status mbt_metrics_load(mbt_metrics *metrics, mbt_store *store, const char *group,
                             mbt_error *err) MBT_WARN_UNUSED;
 
@@ -61,6 +65,16 @@ mbt_status mbt_metrics_write_csv(const mbt_metrics *metrics, const char *path,
 /* metrics.h5 and metrics.csv of a run's folder, each replaced as a whole. */
 mbt_status mbt_metrics_write_files(const mbt_metrics *metrics, const char *folder,
                                    mbt_error *err) MBT_WARN_UNUSED;
+
+/* Columns by number, for whoever walks the table. */
+typedef struct mbt_metrics_column {
+    const char *name, *unit, *description; /* static storage */
+} mbt_metrics_column;
+
+int mbt_metrics_n_columns(void);
+mbt_metrics_column mbt_metrics_column_at(int column);
+int mbt_metrics_find_column(const char *name);                             /* -1: none */
+double mbt_metrics_value(const mbt_metrics *metrics, int row, int column); /* NaN: empty */
 
 /* For people, aligned columns; at most the last `most` rows (0: all). */
 void mbt_metrics_print(const mbt_metrics *metrics, FILE *out, int most);

@@ -11,6 +11,7 @@
 #include "mbt/dataset.h"
 #include "mbt/log.h"
 #include "mbt/plan.h"
+#include "mbt/predictions.h"
 #include "mbt/sampler.h"
 
 typedef struct mbt_setup {
@@ -26,8 +27,11 @@ typedef struct mbt_setup {
     int64_t n_train, n_valid;
     mbt_augment augment, plain; /* of training samples, of held-out ones */
     int group;                  /* g */
-    size_t resident_before;     /* bytes of the process when setting up began */
-    size_t code_bytes;          /* by which making the plans grew it, without their arenas */
+    /* Where the next evaluation puts what is said of each sample, by its place; NULL: nowhere.
+     * Borrowed; each rank puts its own share (mbt_setup_share_predictions). */
+    mbt_predictions *predictions;
+    size_t resident_before; /* bytes of the process when setting up began */
+    size_t code_bytes;      /* by which making the plans grew it, without their arenas */
 } mbt_setup;
 
 /* The shape of the network's input and its classes. */

@@ -5,6 +5,7 @@
 #include "mbt/bucket.h"
 #include "mbt/exec.h"
 #include "mbt/metrics.h"
+#include "mbt/record.h"
 #include "mbt/run.h"
 #include "mbt/setup.h"
 #include "mbt/timer.h"
@@ -49,8 +50,16 @@ mbt_status mbt_evaluate(mbt_setup *setup, int32_t *labels, const mbt_split *spli
 typedef struct mbt_train_options {
     const char *resume;     /* checkpoint to go on from, or NULL */
     const char *provenance; /* text for checkpoints */
+    const char *command;    /* what was called, one line, for the record */
     double interval_s;      /* of plain progress lines */
 } mbt_train_options;
+
+/* What the record says of network, data set and ranks. */
+void mbt_setup_facts(const mbt_setup *setup, const char *provenance, mbt_record_facts *facts);
+
+/* After an evaluation that put predictions: all samples on every rank; none are taken from here on.
+ * Collective. */
+void mbt_setup_share_predictions(mbt_setup *setup);
 
 /* Trains to the end, or until a stop is wanted: MBT_STOPPED, with a checkpoint of the last whole
  * step. run is there on rank zero alone (NULL elsewhere). Prints the metric table, the summary and

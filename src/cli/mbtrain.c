@@ -113,6 +113,7 @@ static mbt_status run_training(mbtrain_session *s, mbt_run_mode mode, mbt_error 
         const mbt_train_options options = {
             .resume = resume[0] != '\0' ? resume : NULL,
             .provenance = s->provenance,
+            .command = s->command,
             .interval_s = s->config.run.log_interval_s,
         };
         status = mbt_train(&setup, run, &options, err);
@@ -192,8 +193,50 @@ static void print_counts(const char *what, const mbt_counts *counts)
                  mbt_counts_top5(counts));
 }
 
-static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup, mbt_error *err)
+/* With --predictions the evaluation of the test split that comes next keeps them. Collective. */
+static mbt_status expect_predictions(mbtrain_session *s, mbt_setup *setup,
+                                     mbt_predictions *predictions, mbt_error *err)
 {
+    if (s->options.predictions == NULL) {
+        return MBT_OK;
+    }
+    mbt_status status = mbt_predictions_create(setup->dataset.test.n, setup->dataset.n_classes,
+                                               true, predictions, err);
+    status = mbt_comm_agree(s->comm, status, err);
+    setup->predictions = status == MBT_OK ? predictions : NULL;
+    return status;
+}
+
+/* What it has kept goes into the file. `at`: what rank zero's weights are of. Collective. */
+static mbt_status write_predictions(mbtrain_session *s, mbt_setup *setup,
+                                    const mbt_predictions *predictions,
+                                    const mbt_progress_state *at, mbt_error *err)
+{
+    mbt_status status = MBT_OK;
+    if (setup->predictions == NULL) {
+        return MBT_OK;
+    }
+    mbt_setup_share_predictions(setup);
+    if (mbtrain_is_root(s)) {
+        mbt_record_facts facts;
+        const mbt_record record = {
+            .facts = &facts,
+            .predictions = predictions,
+            .class_names = (const char(*)[MBT_CLASS_NAME_BYTES])setup->dataset.class_names,
+            .epoch = at->epoch,
+            .step = at->step,
+        };
+        mbt_setup_facts(setup, s->provenance, &facts);
+        (void)snprintf(facts.commands, sizeof facts.commands, "%s\n", s->command);
+        status = mbt_record_write_predictions(s->options.predictions, &record, err);
+    }
+    return mbt_comm_agree(s->comm, status, err);
+}
+
+static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup,
+                                  const mbt_progress_state *at, mbt_error *err)
+{
+    mbt_predictions predictions = {0};
     int32_t *labels = calloc((size_t)setup->group, sizeof *labels);
     mbt_counts counts;
     mbt_status status =
@@ -207,12 +250,19 @@ static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup, mbt_erro
         }
     }
     if (status == MBT_OK) {
+        status = expect_predictions(s, setup, &predictions, err);
+    }
+    if (status == MBT_OK) {
         status = mbt_evaluate(setup, labels, &setup->dataset.test, NULL, setup->dataset.test.n, 0,
                               &counts, err);
         if (status == MBT_OK && mbtrain_is_root(s)) {
             print_counts("test", &counts);
         }
     }
+    if (status == MBT_OK) {
+        status = write_predictions(s, setup, &predictions, at, err);
+    }
+    mbt_predictions_clear(&predictions);
     free(labels);
     return status;
 }
@@ -221,6 +271,7 @@ static mbt_status evaluate(mbtrain_session *s, mbt_error *err)
 {
     char path[MBT_PATH_BYTES] = "";
     mbt_setup setup = {0};
+    mbt_progress_state at = {0};
     mbt_status status = MBT_OK;
     if (mbtrain_is_root(s)) {
         mbt_checkpoint_info info = {0};
@@ -229,6 +280,7 @@ static mbt_status evaluate(mbtrain_session *s, mbt_error *err)
             status = mbt_checkpoint_read_info(path, &info, err);
         }
         if (status == MBT_OK) {
+            at = info.progress;
             mbt_config_defaults(&s->config);
             status = mbt_config_parse(info.config, path, &s->config, err);
         }
@@ -255,7 +307,7 @@ static mbt_status evaluate(mbtrain_session *s, mbt_error *err)
         if (mbtrain_is_root(s)) {
             (void)printf("%s, %s on %s\n", path, setup.graph.name, setup.dataset.name);
         }
-        status = evaluate_splits(s, &setup, err);
+        status = evaluate_splits(s, &setup, &at, err);
     }
     mbt_setup_clear(&setup);
     return status;
@@ -282,11 +334,32 @@ static mbt_status describe(mbtrain_session *s, mbt_error *err)
     return fclose(text) == 0 ? MBT_OK : mbt_fail(err, MBT_FAILURE, "provenance: out of memory");
 }
 
+/* The command line as one would say it, for the record. */
+static mbt_status tell_command(mbtrain_session *s, int argc, char **argv, mbt_error *err)
+{
+    size_t bytes;
+    FILE *text = open_memstream(&s->command, &bytes);
+    if (text == NULL) {
+        return mbt_fail(err, MBT_FAILURE, "command line: out of memory");
+    }
+    if (mbt_comm_size(s->comm) > 1) {
+        (void)fprintf(text, "mpirun -n %d ", mbt_comm_size(s->comm));
+    }
+    (void)fputs("mbtrain", text);
+    for (int i = 1; i < argc; i++) {
+        (void)fprintf(text, " %s", argv[i]);
+    }
+    return fclose(text) == 0 ? MBT_OK : mbt_fail(err, MBT_FAILURE, "command line: out of memory");
+}
+
 static mbt_status run_session(mbtrain_session *s, int argc, char **argv, mbt_error *err)
 {
     mbt_status status = mbtrain_options_parse(argc, argv, &s->options, err);
     if (status == MBT_OK) {
         status = describe(s, err);
+    }
+    if (status == MBT_OK) {
+        status = tell_command(s, argc, argv, err);
     }
     const bool trains = s->options.verb == MBTRAIN_TRAIN || s->options.verb == MBTRAIN_RESUME;
     if (status == MBT_OK && trains) { /* the others have nothing to save: a signal ends them */
@@ -323,6 +396,7 @@ int main(int argc, char **argv)
     status = run_session(&s, argc, argv, &err);
     say_why(&s, status, &err);
     free(s.provenance);
+    free(s.command);
     mbt_comm_destroy(s.comm);
     return (int)status;
 }

@@ -30,6 +30,7 @@ static const char usage[] =
     "  --max-hours H     stops with a checkpoint and exit code 75 before H hours are over\n"
     "  --force           train: an old run in the folder is moved aside\n"
     "  --resume=auto     train: goes on with a run that is in the folder, begins one otherwise\n"
+    "  --predictions FILE  eval: classes, probabilities and logits of the test split, as HDF5\n"
     "  --steps N         bench: steps to measure (12)\n"
     "  --comm            bench: the reduction alone, too: latency and bandwidth, 8 B to 64 MiB\n"
     "  --json            bench: JSON on stdout instead of tables\n"
@@ -63,7 +64,8 @@ enum {
     NODES,
     FROM,
     LATENCY,
-    BANDWIDTH
+    BANDWIDTH,
+    PREDICTIONS
 };
 
 static const struct option longs[] = {
@@ -81,6 +83,7 @@ static const struct option longs[] = {
     {"from", required_argument, NULL, FROM},
     {"latency", required_argument, NULL, LATENCY},
     {"bandwidth", required_argument, NULL, BANDWIDTH},
+    {"predictions", required_argument, NULL, PREDICTIONS},
     {0},
 };
 enum { N_LONGS = sizeof longs / sizeof longs[0] - 1 };
@@ -160,6 +163,9 @@ static mbt_status take(int option, const char *value, mbtrain_options *o, mbt_er
                                          "--resume: got \"%s\", wanted auto (a run is gone on with "
                                          "by: mbtrain resume RUN)",
                                          value);
+    case PREDICTIONS:
+        o->predictions = value;
+        return MBT_OK;
     default:
         return take_measuring(option, value, o, err);
     }
@@ -204,6 +210,7 @@ static mbt_status check_given(unsigned given, const mbtrain_options *o, mbt_erro
         [FROM - SET] = 1u << MBTRAIN_PLAN,
         [LATENCY - SET] = 1u << MBTRAIN_PLAN,
         [BANDWIDTH - SET] = 1u << MBTRAIN_PLAN,
+        [PREDICTIONS - SET] = 1u << MBTRAIN_EVAL,
     };
     for (int i = 0; i < N_LONGS; i++) {
         if ((given >> i & 1u) != 0 && (belongs[longs[i].val - SET] >> o->verb & 1u) == 0) {

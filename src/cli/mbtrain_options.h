@@ -27,6 +27,7 @@ typedef struct mbtrain_options {
     bool force;
     bool resume_auto;
     double max_hours;                /* 0: no limit */
+    const char *predictions;         /* eval: file to write, or NULL; borrowed */
     int steps;                       /* bench */
     bool comm, json;                 /* bench */
     int ranks, nodes;                /* plan: to predict for; 0 ranks: print the layers */

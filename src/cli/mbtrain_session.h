@@ -14,6 +14,7 @@ typedef struct mbtrain_session {
     mbt_log log;
     mbtrain_options options;
     mbt_config config;
+    char *command; /* what was called, one line */
     char *provenance;
     bool said; /* why the program ends */
 } mbtrain_session;

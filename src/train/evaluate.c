@@ -24,6 +24,10 @@ static void count_chunk(mbt_setup *setup, int32_t *labels, const mbt_split *spli
     mbt_loss_sums sums;
     mbt_loss_softmax(mbt_exec_output(plan), size, mbt_layout_stored(out), out->c, labels, 0, 0,
                      NULL, &sums);
+    if (setup->predictions != NULL) {
+        mbt_predictions_put(setup->predictions, at, size, mbt_exec_output(plan),
+                            mbt_layout_stored(out), labels);
+    }
     const bool finite = mbt_counts_loss_fits(sums.loss);
     tail[TAIL_SAMPLES] += size;
     tail[TAIL_TOP1] += sums.top1;

@@ -18,7 +18,7 @@ typedef struct column {
     const char *name;
     size_t offset; /* in mbt_metrics_row */
     const char *unit, *description;
-    const char *format; /* of a REAL, for people */
+    const char *format; /* of a REAL, for people; NULL: not shown */
     column_kind kind;
     bool timing; /* another one in every run: no part of a digest */
 } column;
@@ -41,6 +41,13 @@ static const column columns[] = {
     {FIELD(train_s), "s", "wall time of training", "%.1f", REAL, true},
     {FIELD(evaluate_s), "s", "wall time of evaluation", "%.1f", REAL, true},
     {FIELD(images_per_s), "1/s", "training samples a second of training", "%.0f", REAL, true},
+    {FIELD(input_s), "s", "reading and augmenting samples, mean of the ranks", NULL, REAL, true},
+    {FIELD(forward_s), "s", "forward passes and loss, mean of the ranks", NULL, REAL, true},
+    {FIELD(backward_s), "s", "backward passes, mean of the ranks", NULL, REAL, true},
+    {FIELD(reduce_s), "s", "summing gradients and waiting for the sum, mean of the ranks", NULL, REAL, true},
+    {FIELD(update_s), "s", "optimizer and running statistics, mean of the ranks", NULL, REAL, true},
+    {FIELD(checkpoint_s), "s", "saving since the row before, mean of the ranks", NULL, REAL, true},
+    {FIELD(other_s), "s", "everything else since the row before, mean of the ranks", NULL, REAL, true},
 };
 /* clang-format on */
 
@@ -144,6 +151,31 @@ static bool cell_is_empty(const mbt_metrics *metrics, int row, const column *c)
     return c->kind == REAL && isnan(cell_real(metrics, row, c));
 }
 
+int mbt_metrics_n_columns(void)
+{
+    return N_COLUMNS;
+}
+
+mbt_metrics_column mbt_metrics_column_at(int i)
+{
+    return (mbt_metrics_column){columns[i].name, columns[i].unit, columns[i].description};
+}
+
+int mbt_metrics_find_column(const char *name)
+{
+    int i = 0;
+    while (i < N_COLUMNS && strcmp(columns[i].name, name) != 0) {
+        i++;
+    }
+    return i < N_COLUMNS ? i : -1;
+}
+
+double mbt_metrics_value(const mbt_metrics *metrics, int row, int i)
+{
+    return columns[i].kind == COUNT ? (double)cell_count(metrics, row, &columns[i])
+                                    : cell_real(metrics, row, &columns[i]);
+}
+
 /* ---- HDF5 ---- */
 
 static mbt_status column_path(const char *group, const column *c, char *path, mbt_error *err)
@@ -189,6 +221,14 @@ mbt_status mbt_metrics_store(const mbt_metrics *metrics, mbt_store *store, const
     return status;
 }
 
+static void fill_empty(unsigned char (*values)[8], uint64_t n_rows)
+{
+    const double none = NAN;
+    for (uint64_t row = 0; row < n_rows; row++) {
+        memcpy(values[row], &none, sizeof none);
+    }
+}
+
 mbt_status mbt_metrics_load(mbt_metrics *metrics, mbt_store *store, const char *group,
                             mbt_error *err)
 {
@@ -224,7 +264,9 @@ mbt_status mbt_metrics_load(mbt_metrics *metrics, mbt_store *store, const char *
         const column *c = &columns[i];
         shape = column_shape(c, n_rows);
         status = column_path(group, c, path, err);
-        if (status == MBT_OK) {
+        if (status == MBT_OK && c->timing && !mbt_store_has(store, path)) {
+            fill_empty(values, n_rows); /* a file from before there was this column */
+        } else if (status == MBT_OK) {
             status = mbt_store_read(store, path, &shape, values, err);
         }
         if (status != MBT_OK) {
@@ -309,12 +351,15 @@ static void people_text(const mbt_metrics *metrics, int row, const column *c, ch
     }
 }
 
-/* The widest text of the column in rows first .., 0 when all of them are empty: such a column (no
- * validation split, say) is left out. */
+/* The widest text of the column in rows first .., 0 when it is not shown or all of them are empty:
+ * such a column (no validation split, say) is left out. */
 static int column_width(const mbt_metrics *metrics, int first, const column *c)
 {
     size_t width = strlen(c->name) > strlen(c->unit) ? strlen(c->name) : strlen(c->unit);
     bool any = false;
+    if (c->kind == REAL && c->format == NULL) {
+        return 0;
+    }
     for (int row = first; row < metrics->n_rows; row++) {
         char text[CELL_BYTES];
         people_text(metrics, row, c, text);
@@ -351,8 +396,10 @@ void mbt_metrics_print(const mbt_metrics *metrics, FILE *out, int most)
     (void)fputc('\n', out);
     for (int row = first; row < metrics->n_rows; row++) {
         for (int i = 0; i < N_COLUMNS; i++) {
-            char text[CELL_BYTES];
-            people_text(metrics, row, &columns[i], text);
+            char text[CELL_BYTES] = "";
+            if (widths[i] > 0) {
+                people_text(metrics, row, &columns[i], text);
+            }
             put_cell(out, widths[i], i, text);
         }
         (void)fputc('\n', out);

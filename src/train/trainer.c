@@ -13,6 +13,7 @@
 #include "mbt/progress.h"
 #include "mbt/schedule.h"
 #include "mbt/stop.h"
+#include "recorder.h"
 
 struct trainer {
     mbt_setup *setup;
@@ -29,6 +30,7 @@ struct trainer {
     double start_s;   /* seconds of the epoch that an earlier process spent */
     double longest_s; /* a step took */
     bool stop;
+    recorder recorder;
 };
 
 static int load_group(void *context, mbt_step *step, int group, const uint32_t **ids)
@@ -83,9 +85,13 @@ static mbt_status evaluate_epoch(struct trainer *t, mbt_metrics_row *row, bool *
                           &row->valid_loss, &row->valid_top1, &row->valid_top5, err);
     }
     if (status == MBT_OK) {
+        status = recorder_expect(&t->recorder, err);
+    }
+    if (status == MBT_OK) {
         status = held_out(t, &setup->dataset.test, NULL, setup->dataset.test.n, &row->test_loss,
                           &row->test_top1, &row->test_top5, err);
     }
+    recorder_taken(&t->recorder, t->run, p, status);
     (void)mbt_timer_switch(&t->step.timer, before);
     row->evaluate_s = mbt_timer_clock() - from;
     const double top1 = setup->n_valid > 0 ? row->valid_top1 : row->test_top1;
@@ -163,10 +169,12 @@ static mbt_status end_epoch(struct trainer *t, mbt_error *err)
         return MBT_OK;
     }
     if (status == MBT_OK) {
+        recorder_split_time(&t->recorder, &t->step.timer, &row);
         status = mbt_metrics_append(&t->metrics, &row, err);
     }
     status = mbt_comm_agree(t->setup->comm, status, err);
     if (status == MBT_OK) {
+        recorder_event(&t->recorder, &t->metrics);
         log_epoch(t, &row, is_best);
         status = mbt_keeper_compare(&t->keeper, &t->state, err);
     }
@@ -325,6 +333,8 @@ static mbt_status write_first_files(struct trainer *t, mbt_error *err)
 {
     mbt_status status = MBT_OK;
     if (t->run != NULL) {
+        recorder_enter(&t->recorder, t->run, t->options->command, t->options->resume != NULL,
+                       t->state.progress.step);
         status = mbt_run_write_config(t->run, &t->setup->config, err);
         if (status == MBT_OK && t->options->resume != NULL) {
             status = mbt_run_write_metrics(t->run, &t->metrics, err);
@@ -356,6 +366,7 @@ static mbt_status start(struct trainer *t, mbt_error *err)
     if (setup->config.train.max_steps > 0 && setup->config.train.max_steps < t->total_steps) {
         t->total_steps = setup->config.train.max_steps;
     }
+    recorder_init(&t->recorder, setup, t->options->provenance);
     mbt_progress_init(&t->bar, setup->log, t->options->interval_s);
     bool other_plan = false;
     status = mbt_comm_agree(setup->comm, begin(t, &other_plan, err), err);
@@ -439,6 +450,7 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
         }
     }
     mbt_keeper_close(&t.keeper);
+    recorder_clear(&t.recorder);
     mbt_metrics_clear(&t.metrics);
     mbt_step_clear(&t.step);
     return status;

@@ -58,6 +58,8 @@ rule_owners() {
         only("cJSON", "src/config/", "cJSON")
         only("archive_[a-z]|ARCHIVE_[A-Z]|archive[.]h", "src/import/", "libarchive")
         only("XXH[0-9_]|xxhash[.]h", "src/store/", "xxHash")
+        only("Tensorboard__|tensorboard__|crc32_iscsi|isa-l", "src/train/events.c", "ISA-L and protobuf-c")
+        only("rsvg_|cairo_|g_[a-z]+_|librsvg/|cairo[.]h", "src/report/", "librsvg")
         only("Random123/|philox[0-9]|threefry[0-9]|r123", "src/base/rng.c", "Random123")
         if (text ~ /^[ \t]*#[ \t]*(el)?if.*DNNL_VERSION/)
             print path ":" line ": CMake picks the shim by oneDNN'\''s version, nothing else asks for it"

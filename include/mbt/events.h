@@ -1,0 +1,30 @@
+/* TensorBoard's event files in a run folder: one file for each sitting, a scalar for each cell of
+ * the metric table.
+ *
+ * A record is: length (u64), masked CRC-32C of these 8 bytes, protobuf message, masked CRC-32C of
+ * it; little-endian. A sitting that resumes begins with a session start at the first step that it
+ * will do again, so readers drop what an earlier one had written from there on. Rank zero alone.
+ * Depends on log, metrics, status. */
+#ifndef MBT_EVENTS_H
+#define MBT_EVENTS_H
+
+#include <stdint.h>
+
+#include "mbt/log.h"
+#include "mbt/metrics.h"
+#include "mbt/status.h"
+
+typedef struct mbt_events mbt_events;
+
+/* Begins a file, behind those that are there in their order. step: steps done so far. Files of
+ * earlier sittings whose last record was cut (a killed run) are shortened to their whole records,
+ * with a logged line each. */
+mbt_status mbt_events_open(const char *folder, int64_t step, mbt_log *log, mbt_events **events,
+                           mbt_error *err) MBT_WARN_UNUSED;
+void mbt_events_close(mbt_events *events); /* NULL is allowed */
+
+/* One event with every cell of the row that is not empty: "train/loss", "time/forward", "lr". */
+mbt_status mbt_events_row(mbt_events *events, const mbt_metrics *metrics, int row,
+                          mbt_error *err) MBT_WARN_UNUSED;
+
+#endif

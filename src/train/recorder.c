@@ -1,0 +1,153 @@
+/* From a training to its record: facts, predictions, the time by phase. */
+#include "recorder.h"
+
+#include "mbt/text.h"
+#include "mbt/trainer.h"
+
+#include <string.h>
+
+void mbt_setup_facts(const mbt_setup *setup, const char *provenance, mbt_record_facts *facts)
+{
+    *facts = (mbt_record_facts){0};
+    facts->parameters = mbt_graph_params(&setup->graph);
+    facts->macs = mbt_graph_macs(&setup->graph);
+    facts->ranks = mbt_comm_size(setup->comm);
+    (void)snprintf(facts->network, sizeof facts->network, "%s", setup->graph.name);
+    (void)snprintf(facts->data_set, sizeof facts->data_set, "%s", setup->dataset.name);
+    memcpy(facts->data_digest, setup->dataset.digest, sizeof facts->data_digest);
+    (void)snprintf(facts->provenance, sizeof facts->provenance, "%s", provenance);
+}
+
+void recorder_init(recorder *r, mbt_setup *setup, const char *provenance)
+{
+    *r = (recorder){.setup = setup};
+    mbt_setup_facts(setup, provenance, &r->facts);
+}
+
+void recorder_clear(recorder *r)
+{
+    mbt_predictions_clear(&r->predictions);
+    mbt_events_close(r->events);
+    r->events = NULL;
+}
+
+/* The newest commands stay when all of them are too long. */
+static void add_command(mbt_record_facts *facts, const char *before, const char *command)
+{
+    const size_t room = sizeof facts->commands - 1, more = strlen(command) + 1;
+    const size_t length = strlen(before);
+    const size_t skip = length + more > room ? length + more - room : 0;
+    (void)snprintf(facts->commands, sizeof facts->commands, "%s%s\n",
+                   before + (skip < length ? skip : length), command);
+}
+
+void recorder_enter(recorder *r, mbt_run *run, const char *command, bool resumed, int64_t step)
+{
+    mbt_log *log = r->setup->log;
+    const char *folder = mbt_run_folder(run);
+    mbt_record_facts before = {0};
+    mbt_error err = {0};
+    if (resumed && mbt_record_read_facts(folder, &before, &err) != MBT_OK) {
+        mbt_log_root(log, MBT_LOG_INFO, "no earlier record: %s", err.message);
+        before.commands[0] = '\0';
+    }
+    add_command(&r->facts, before.commands, command != NULL ? command : "");
+    if (mbt_record_write_facts(folder, &r->facts, &err) != MBT_OK) {
+        mbt_log_root(log, MBT_LOG_WARN, "%s", err.message);
+    }
+    if (mbt_events_open(folder, step, log, &r->events, &err) != MBT_OK) {
+        mbt_log_root(log, MBT_LOG_WARN, "no TensorBoard events: %s", err.message);
+    }
+}
+
+void recorder_event(recorder *r, const mbt_metrics *metrics)
+{
+    mbt_error err = {0};
+    if (r->events != NULL &&
+        mbt_events_row(r->events, metrics, metrics->n_rows - 1, &err) != MBT_OK) {
+        mbt_log_root(r->setup->log, MBT_LOG_WARN, "no more TensorBoard events: %s", err.message);
+        mbt_events_close(r->events);
+        r->events = NULL;
+    }
+}
+
+mbt_status recorder_expect(recorder *r, mbt_error *err)
+{
+    mbt_setup *setup = r->setup;
+    mbt_predictions_clear(&r->predictions);
+    mbt_status status = mbt_predictions_create(setup->dataset.test.n, setup->dataset.n_classes,
+                                               false, &r->predictions, err);
+    status = mbt_comm_agree(setup->comm, status, err);
+    setup->predictions = status == MBT_OK ? &r->predictions : NULL;
+    return status;
+}
+
+/* Every rank has put samples of its own and left the others zero; a number plus zeros is that
+ * number, in integers and in floats. */
+void mbt_setup_share_predictions(mbt_setup *setup)
+{
+    mbt_predictions *p = setup->predictions;
+    const size_t n = (size_t)p->n;
+    mbt_comm_sum(setup->comm, MBT_COMM_I64, p->labels, n);
+    mbt_comm_sum(setup->comm, MBT_COMM_I64, p->predicted, n);
+    mbt_comm_sum(setup->comm, MBT_COMM_F32, p->probability, n);
+    if (p->logits != NULL) {
+        mbt_comm_sum(setup->comm, MBT_COMM_F32, p->logits, n * (size_t)p->n_classes);
+    }
+    setup->predictions = NULL;
+}
+
+static void write_predictions(const recorder *r, mbt_run *run, const mbt_progress_state *progress)
+{
+    char path[MBT_PATH_BYTES];
+    mbt_error err = {0};
+    const mbt_record record = {
+        .facts = &r->facts,
+        .predictions = &r->predictions,
+        .class_names = (const char(*)[MBT_CLASS_NAME_BYTES])r->setup->dataset.class_names,
+        .epoch = progress->epoch,
+        .step = progress->step,
+    };
+    mbt_status status = mbt_text_path(mbt_run_folder(run), "predictions.h5", path, &err);
+    if (status == MBT_OK) {
+        status = mbt_record_write_predictions(path, &record, &err);
+    }
+    if (status != MBT_OK) {
+        mbt_log_root(r->setup->log, MBT_LOG_WARN, "%s", err.message);
+    }
+}
+
+void recorder_taken(recorder *r, mbt_run *run, const mbt_progress_state *progress,
+                    mbt_status status)
+{
+    if (status != MBT_OK) {
+        r->setup->predictions = NULL;
+        return;
+    }
+    mbt_setup_share_predictions(r->setup);
+    if (run != NULL) {
+        write_predictions(r, run, progress);
+    }
+}
+
+void recorder_split_time(recorder *r, mbt_timer *timer, mbt_metrics_row *row)
+{
+    double *const fields[MBT_PHASE_COUNT] = {
+        [MBT_PHASE_INPUT] = &row->input_s,       [MBT_PHASE_FORWARD] = &row->forward_s,
+        [MBT_PHASE_BACKWARD] = &row->backward_s, [MBT_PHASE_REDUCE] = &row->reduce_s,
+        [MBT_PHASE_UPDATE] = &row->update_s,     [MBT_PHASE_CHECKPOINT] = &row->checkpoint_s,
+        [MBT_PHASE_OTHER] = &row->other_s, /* evaluation has a column of its own */
+    };
+    double spent[MBT_PHASE_COUNT];
+    (void)mbt_timer_switch(timer, timer->now);
+    for (int p = 0; p < MBT_PHASE_COUNT; p++) {
+        spent[p] = timer->seconds[p] - r->booked[p];
+        r->booked[p] = timer->seconds[p];
+    }
+    mbt_comm_sum(r->setup->comm, MBT_COMM_F64, spent, MBT_PHASE_COUNT);
+    for (int p = 0; p < MBT_PHASE_COUNT; p++) {
+        if (fields[p] != NULL) {
+            *fields[p] = spent[p] / mbt_comm_size(r->setup->comm);
+        }
+    }
+}
