@@ -47,4 +47,7 @@ bool mbt_json_has(const mbt_json_file *file, const char *path);
 /* Members or elements; 0 when there is no such object or array. */
 int mbt_json_count(const mbt_json_file *file, const char *path);
 
+/* The name of member i of an object, borrowed from the file; NULL when there is none. */
+const char *mbt_json_member(const mbt_json_file *file, const char *path, int i);
+
 #endif

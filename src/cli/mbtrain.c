@@ -354,12 +354,12 @@ static mbt_status tell_command(mbtrain_session *s, int argc, char **argv, mbt_er
 
 static mbt_status run_session(mbtrain_session *s, int argc, char **argv, mbt_error *err)
 {
-    mbt_status status = mbtrain_options_parse(argc, argv, &s->options, err);
+    mbt_status status = tell_command(s, argc, argv, err); /* parsing moves the words about */
     if (status == MBT_OK) {
-        status = describe(s, err);
+        status = mbtrain_options_parse(argc, argv, &s->options, err);
     }
     if (status == MBT_OK) {
-        status = tell_command(s, argc, argv, err);
+        status = describe(s, err);
     }
     const bool trains = s->options.verb == MBTRAIN_TRAIN || s->options.verb == MBTRAIN_RESUME;
     if (status == MBT_OK && trains) { /* the others have nothing to save: a signal ends them */

@@ -117,3 +117,10 @@ int mbt_json_count(const mbt_json_file *file, const char *path)
     const cJSON *item = find(file, path);
     return cJSON_IsObject(item) || cJSON_IsArray(item) ? cJSON_GetArraySize(item) : 0;
 }
+
+const char *mbt_json_member(const mbt_json_file *file, const char *path, int i)
+{
+    const cJSON *item = find(file, path);
+    const cJSON *at = cJSON_IsObject(item) ? cJSON_GetArrayItem(item, i) : NULL;
+    return at != NULL ? at->string : NULL;
+}

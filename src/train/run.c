@@ -122,8 +122,9 @@ static mbt_status check_old(const char *folder, mbt_run_mode mode, mbt_error *er
  */
 static void sweep(const char *folder)
 {
-    static const char *const leftovers[] = {".probe-", ".metrics.h5.tmp-", "metrics.csv.tmp.",
-                                            "config.json.tmp."};
+    static const char *const leftovers[] = {".probe-",          ".metrics.h5.tmp-",
+                                            ".about.h5.tmp-",   ".predictions.h5.tmp-",
+                                            "metrics.csv.tmp.", "config.json.tmp."};
     char path[MBT_PATH_BYTES];
     DIR *listing = opendir(folder);
     for (const struct dirent *entry = listing ? readdir(listing) : NULL; entry;

@@ -1,0 +1,37 @@
+/* What came of a run, read from its folder: configuration, facts, metric table, the row that
+ * counts. Depends on config, record. */
+#ifndef MBT_OUTCOME_H
+#define MBT_OUTCOME_H
+
+#include <stdbool.h>
+
+#include "mbt/config.h"
+#include "mbt/metrics.h"
+#include "mbt/record.h"
+#include "mbt/status.h"
+
+typedef struct mbt_outcome {
+    char folder[MBT_PATH_BYTES];
+    mbt_config config;
+    mbt_record_facts facts;
+    mbt_metrics metrics; /* at least one row */
+    bool finished;       /* all epochs of the configuration are done */
+    /* The row whose figures count: the last one, or, when samples were held out, the one with the
+     * best validation top-1. Never the best on the test split. */
+    int row;
+    double hours; /* of training, evaluating and saving, over all sittings */
+} mbt_outcome;
+
+/* MBT_DATA when the folder holds no run or no epoch was completed. */
+mbt_status mbt_outcome_read(const char *folder, mbt_outcome *outcome,
+                            mbt_error *err) MBT_WARN_UNUSED;
+void mbt_outcome_clear(mbt_outcome *outcome); /* a zeroed one is allowed */
+
+/* The last part of the folder's path. Borrowed. */
+const char *mbt_outcome_name(const mbt_outcome *outcome);
+
+/* The keys of recipe and network on which two configurations differ, comma separated; "" when they
+ * are the same up to the seed, paths, and what changes no result. */
+void mbt_outcome_difference(const mbt_config *a, const mbt_config *b, char *out, size_t bytes);
+
+#endif

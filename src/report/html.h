@@ -1,0 +1,10 @@
+/* Text into HTML and SVG. Private to report/. */
+#ifndef MBT_REPORT_HTML_H
+#define MBT_REPORT_HTML_H
+
+#include <stdio.h>
+
+/* With & < > " escaped; control characters become blanks. */
+void html_text(FILE *out, const char *text);
+
+#endif

@@ -1,0 +1,69 @@
+#!/bin/sh
+# mbt-report from the outside: jobs, usage. Arguments: mbt-report, the source tree.
+set -eu
+report=$1 tree=$2
+top=$(mktemp -d)
+trap 'rm -rf "$top"' EXIT
+
+die() { echo "test_mbt_report: $*" >&2; exit 1; }
+# expect CODE ARGUMENTS...: output goes to $top/out and $top/err; failures say one line, and nothing else
+expect() {
+    code=$1; shift
+    got=0; "$report" "$@" >"$top/out" 2>"$top/err" || got=$?
+    [ "$got" = "$code" ] || die "$*: exit code $got, wanted $code: $(cat "$top/err")"
+    [ "$code" = 0 ] && wanted=0 || wanted=1
+    [ "$(wc -l <"$top/err")" = "$wanted" ] || die "$*: on stderr: $(cat "$top/err")"
+    [ "$code" = 0 ] || [ ! -s "$top/out" ] || die "$*: on stdout: $(cat "$top/out")"
+}
+said() { grep -qF -- "$2" "$top/$1" || die "$1 lacks '$2': $(cat "$top/$1")"; }
+
+# every job of the tree names configurations that are there, and lists each run once
+cd "$tree"
+n=0
+for job in jobs/*.json; do
+    expect 0 rows "$job"
+    awk -F '\t' -v job="$job" '
+        NF != 4 || $1 != NR - 1 || $3 !~ /^[0-9]+$/ || seen[$4]++ { print job ": " $0; bad = 1 }
+        system("test -f " $2) != 0 { print job ": no " $2; bad = 1 }
+        END { exit bad || NR == 0 }' "$top/out" || die "rows of $job"
+    n=$((n + 1))
+done
+[ "$n" -ge 2 ] || die "only $n jobs"
+tab=$(printf '\t')
+expect 0 rows jobs/cifar_mobilenetv2.json
+said out "0${tab}configs/cifar10_mobilenetv2_paper.json${tab}1${tab}runs/cifar10_mobilenetv2_paper-seed1"
+said out "2${tab}configs/cifar10_mobilenetv2_paper.json${tab}3${tab}runs/cifar10_mobilenetv2_paper-seed3"
+
+# bad jobs: FILE-TEXT MESSAGE
+bad() {
+    printf '%s' "$2" >"$top/bad.json"
+    expect "$1" rows "$top/bad.json"
+    said err "$3"
+    said err "$top/bad.json"
+}
+config=configs/quickstart.json
+row="\"label\": \"a\", \"data\": \"synth\", \"configuration\": \"$config\""
+bad 4 '{"title": "t", "rows": [{]}' 'bad.json'
+bad 4 '{"title": "t", "rows": []}' 'got 0 rows'
+bad 4 '{"rows": [{}]}' 'title: got nothing'
+bad 4 "{\"title\": \"t\", \"rows\": [{$row, \"seed\": [1]}]}" 'rows.0.seed: unknown, nearest is seeds'
+bad 4 "{\"title\": \"t\", \"rows\": [{$row, \"seeds\": []}]}" 'got 0 seeds'
+bad 4 "{\"title\": \"t\", \"rows\": [{$row, \"seeds\": [1.5]}]}" 'whole number'
+bad 4 "{\"title\": \"t\", \"rows\": [{$row, \"seeds\": [1], \"printed\": {\"top2\": 1}}]}" 'top2: unknown'
+bad 4 '{"title": "t", "rows": [{"label": "a", "data": "mnist"}]}' 'configuration: got nothing'
+bad 4 "{\"title\": \"t\", \"rows\": [{\"label\": \"a\", \"data\": \"mnist\", \"configuration\": \"$config\"}]}" 'got "mnist"'
+bad 3 '{"title": "t", "rows": [{"label": "a", "data": "synth", "configuration": "none.json", "seeds": [1]}]}' 'none.json'
+expect 4 rows "$top/missing.json"
+
+# usage
+expect 2; said err 'no verb'
+expect 2 row "$top/bad.json"; said err 'nearest is rows'
+expect 2 rows; said err 'wanted a job'
+expect 2 rows a b; said err "unexpected argument 'b'"
+expect 2 rows --nothing; said err "'--nothing'"
+expect 0 --help; said out 'usage: mbt-report'
+expect 0 --version; said out mbt-report
+"$report" rows jobs/cifar_mobilenetv2.json 2>"$top/err" >/dev/full && die "a full stdout is no failure"
+said err "stdout: cannot be written"
+ldd "$report" | grep -qi 'libmpi' && die "mbt-report is linked with MPI"
+echo "mbt-report: all as wanted"
