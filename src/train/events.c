@@ -116,10 +116,11 @@ static void mend(const char *path, mbt_log *log)
     } else {
         const off_t whole = whole_bytes(fd, info.st_size);
         if (whole < info.st_size && ftruncate(fd, whole) == 0) {
-            mbt_log_root(log, MBT_LOG_WARN,
-                         "%s: cut in a record by the end of an earlier sitting; its last %lld of "
-                         "%lld bytes were removed",
-                         path, (long long)(info.st_size - whole), (long long)info.st_size);
+            mbt_log_root(
+                log, MBT_LOG_WARN,
+                "%s: its last %lld of %lld bytes are no whole record (an earlier sitting was "
+                "killed) and were removed",
+                path, (long long)(info.st_size - whole), (long long)info.st_size);
         }
     }
     if (fd >= 0) {

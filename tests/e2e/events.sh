@@ -18,7 +18,7 @@ printf 'half a record' >>"$file"
 rm parts/checkpoints/last.h5 parts/checkpoints/step-0000000006.h5 parts/checkpoints/step-0000000007.h5 \
     parts/checkpoints/step-0000000008.h5
 expect 0 ranks 2 resume parts --set train.max_steps=0
-said err "$file: cut in a record"
+said err "$file: its last 13 of $((bytes + 13)) bytes are no whole record"
 [ "$(stat -c %s "$file")" = "$bytes" ] || die "the cut record is still there"
 [ "$(digest whole)" = "$(digest parts)" ] || die "the runs differ"
 
