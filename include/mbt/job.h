@@ -28,6 +28,9 @@ typedef struct mbt_job_row {
     char source[MBT_JOB_TEXT_BYTES];
 } mbt_job_row;
 
+/* Side and classes of the data set of that key; false when a table cannot be of it. */
+bool mbt_job_data_set(const char *key, int *size, int *n_classes);
+
 typedef struct mbt_job {
     char path[MBT_PATH_BYTES], title[MBT_JOB_TEXT_BYTES], note[MBT_JOB_TEXT_BYTES];
     mbt_job_row *rows;

@@ -22,7 +22,8 @@ typedef struct mbt_outcome {
     double hours; /* of training, evaluating and saving, over all sittings */
 } mbt_outcome;
 
-/* MBT_DATA when the folder holds no run or no epoch was completed. */
+/* A run from before there was about.h5 is known by its last checkpoint and its configuration; its
+ * commands are not. MBT_DATA when the folder holds no run or no epoch was completed. */
 mbt_status mbt_outcome_read(const char *folder, mbt_outcome *outcome,
                             mbt_error *err) MBT_WARN_UNUSED;
 void mbt_outcome_clear(mbt_outcome *outcome); /* a zeroed one is allowed */

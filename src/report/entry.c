@@ -27,6 +27,10 @@ static void put_commands(const mbt_outcome *run, FILE *out)
 {
     const char *text = run->facts.commands;
     const size_t length = strlen(text);
+    if (length == 0) {
+        (void)fputs("not recorded", out);
+        return;
+    }
     (void)fputc('`', out);
     for (size_t i = 0; i < length; i++) {
         if (text[i] == '\n') {

@@ -23,6 +23,18 @@ static const struct {
 };
 enum { N_DATA_SETS = sizeof data_sets / sizeof *data_sets };
 
+bool mbt_job_data_set(const char *key, int *size, int *n_classes)
+{
+    for (int i = 0; i < N_DATA_SETS; i++) {
+        if (strcmp(key, data_sets[i].key) == 0) {
+            *size = data_sets[i].size;
+            *n_classes = data_sets[i].n_classes;
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *const job_members[] = {"title", "note", "rows", NULL};
 static const char *const row_members[] = {"label", "data",    "configuration", "seeds",
                                           "runs",  "printed", "source",        NULL};

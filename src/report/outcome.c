@@ -6,6 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "mbt/arch.h"
+#include "mbt/checkpoint.h"
+#include "mbt/job.h"
 #include "mbt/run.h"
 #include "mbt/text.h"
 
@@ -79,6 +82,72 @@ static mbt_status read_metrics(const char *folder, mbt_metrics *metrics, mbt_err
     return status;
 }
 
+/* "cifar10" of "data/cifar10.h5". */
+static void data_set_of(const mbt_config *config, char *name, size_t bytes)
+{
+    const char *slash = strrchr(config->data.path, '/');
+    const char *start = slash != NULL ? slash + 1 : config->data.path;
+    (void)snprintf(name, bytes, "%.*s", (int)strcspn(start, "."), start);
+}
+
+static mbt_status count_network(const mbt_config *config, mbt_record_facts *facts, mbt_error *err)
+{
+    mbt_graph graph = {0};
+    mbt_arch_request request = {
+        .name = config->network.name,
+        .depth = config->network.depth,
+        .downsampling = (int)config->network.downsampling,
+        .width = config->network.width,
+        .c = 3,
+    };
+    if (!mbt_job_data_set(facts->data_set, &request.h, &request.n_classes)) {
+        return mbt_fail(err, MBT_DATA, "data set %s: is none of those that tables are of",
+                        facts->data_set);
+    }
+    request.w = request.h;
+    const mbt_status status = mbt_arch_build(&request, &graph, err);
+    if (status == MBT_OK) {
+        facts->parameters = mbt_graph_params(&graph);
+        facts->macs = mbt_graph_macs(&graph);
+    }
+    mbt_graph_clear(&graph);
+    return status;
+}
+
+/* What about.h5 would say, without the commands. */
+static mbt_status facts_of_older(const char *folder, const mbt_config *config,
+                                 mbt_record_facts *facts, mbt_error *err)
+{
+    char path[MBT_PATH_BYTES];
+    mbt_checkpoint_info info = {0};
+    mbt_status status = mbt_text_path(folder, "checkpoints/last.h5", path, err);
+    if (status == MBT_OK) {
+        status = mbt_checkpoint_read_info(path, &info, err);
+    }
+    if (status == MBT_OK) {
+        (void)snprintf(facts->network, sizeof facts->network, "%s", info.network);
+        (void)snprintf(facts->provenance, sizeof facts->provenance, "%s", info.provenance);
+        memcpy(facts->data_digest, info.data_digest, sizeof facts->data_digest);
+        data_set_of(config, facts->data_set, sizeof facts->data_set);
+        status = count_network(config, facts, err);
+        mbt_checkpoint_info_clear(&info);
+    }
+    return status;
+}
+
+static mbt_status read_facts(const char *folder, const mbt_config *config, mbt_record_facts *facts,
+                             mbt_error *err)
+{
+    char path[MBT_PATH_BYTES];
+    struct stat info;
+    const mbt_status status = mbt_text_path(folder, "about.h5", path, err);
+    if (status != MBT_OK) {
+        return status;
+    }
+    return stat(path, &info) == 0 ? mbt_record_read_facts(folder, facts, err)
+                                  : facts_of_older(folder, config, facts, err);
+}
+
 mbt_status mbt_outcome_read(const char *folder, mbt_outcome *outcome, mbt_error *err)
 {
     struct stat info;
@@ -99,7 +168,7 @@ mbt_status mbt_outcome_read(const char *folder, mbt_outcome *outcome, mbt_error 
         }
     }
     if (status == MBT_OK) {
-        status = mbt_record_read_facts(folder, &outcome->facts, err);
+        status = read_facts(folder, &outcome->config, &outcome->facts, err);
     }
     if (status == MBT_OK) {
         status = read_metrics(folder, &outcome->metrics, err);

@@ -139,6 +139,13 @@ fails_report() { # CODE TEXT ARGUMENTS...
     said err "$text"
     [ ! -s out ] || die "$*: stdout has $(cat out)"
 }
+# a run from before about.h5 was there
+cp -r runs/other-seed0 older
+mv older/about.h5 .
+expect 0 "$report" record older -o results
+grep '^| \[older\]' results/README.md | sed 's/older/other-seed0/g; s/| not recorded |$//' >one
+grep '^| \[other-seed0\]' results/README.md | sed 's/| `mbtrain .*` |$//' >two
+same one two
 cp results/README.md before
 fails_report 4 'has done 1 of 2 epochs' record begun -o results
 same before results/README.md
