@@ -30,14 +30,37 @@ static inline int block_count(const mbt_layout *l)
     return mbt_layout_stored(l) / l->block;
 }
 
-/* Block k (over all sections) of image i: [H][W][B] elements of the map's storage. */
+/* Where the blocks of a map lie, worked out once a call: to divide for every plane costs more than
+ * a plane of 4x4 pixels does. In bytes. */
+struct blocks {
+    unsigned char *data;
+    size_t slab, image, section; /* from one to the next; slab: [H][W][B] */
+    int per_section;
+};
+
+static inline struct blocks blocks_of(const mbt_layout *l, mbt_map map)
+{
+    const size_t bytes = mbt_storage_bytes(map.storage);
+    return (struct blocks){
+        .data = map.data,
+        .slab = (size_t)l->h * (size_t)l->w * (size_t)l->block * bytes,
+        .image = mbt_layout_image(l) * bytes,
+        .section = map.section * bytes,
+        .per_section = mbt_layout_section(l) / l->block,
+    };
+}
+
+/* Block k (over all sections) of the first image; image i's lies i * blocks->image behind. */
+static inline void *block_first(const struct blocks *blocks, int k)
+{
+    return blocks->data + (size_t)(k / blocks->per_section) * blocks->section +
+           (size_t)(k % blocks->per_section) * blocks->slab;
+}
+
 static inline void *block_at(const mbt_layout *l, mbt_map map, int image, int k)
 {
-    const int per_section = mbt_layout_section(l) / l->block;
-    const size_t slab = (size_t)l->h * (size_t)l->w * (size_t)l->block;
-    const size_t at = (size_t)(k / per_section) * map.section +
-                      ((size_t)image * (size_t)per_section + (size_t)(k % per_section)) * slab;
-    return (unsigned char *)map.data + at * mbt_storage_bytes(map.storage);
+    const struct blocks blocks = blocks_of(l, map);
+    return (unsigned char *)block_first(&blocks, k) + (size_t)image * blocks.image;
 }
 
 #endif

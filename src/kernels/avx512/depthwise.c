@@ -54,38 +54,35 @@ size_t mbt_depthwise_scratch(const mbt_depthwise_desc *desc)
 
 /* The input of a plane, and how it becomes z. */
 struct feed {
-    const void *y;
-    struct sources moved;
+    struct sources y; /* of one image */
     __m512 a, b, mean, low, high;
     int width;
 };
 
-static struct feed feed_of(const mbt_depthwise_desc *desc, mbt_map y, int image, int k,
+/* Block k of the first image. */
+static struct feed feed_of(const mbt_depthwise_desc *desc, const struct blocks *y, int k,
                            const float *a, const float *b, const float *mean)
 {
     const mbt_shuffle_block *move = &desc->apply.forward->blocks[k];
     const bool relu6 = desc->apply.act == MBT_ACT_RELU6;
-    struct feed f = {
-        .moved = sources_of(&desc->apply.source, y, image, move),
+    return (struct feed){
+        .y = sources_of(y, move),
         .a = gather_channels(move, a),
         .b = gather_channels(move, b),
+        .mean = mean != NULL ? gather_channels(move, mean) : _mm512_setzero_ps(),
         .low = _mm512_set1_ps(relu6 ? 0.0f : -INFINITY),
         .high = _mm512_set1_ps(relu6 ? 6.0f : INFINITY),
         .width = desc->conv.in.w,
     };
-    f.y = f.moved.from[0];
-    if (mean != NULL) {
-        f.mean = gather_channels(move, mean);
-    }
-    return f;
 }
 
-/* Row `row` of z, and of y - mean when `d` is there. */
+/* Row `row` of z, and of y - mean when `d` is there. moves: sources_count. */
 INLINE void feed_row(const struct feed *f, int row, float *z, float *d, int moves, int bf16)
 {
     const size_t from = (size_t)row * (size_t)f->width * 16;
     for (size_t at = 0; at < (size_t)f->width * 16; at += 16) {
-        const __m512 y = moves ? gather(&f->moved, from + at, bf16) : fetch(f->y, from + at, bf16);
+        const __m512 y = moves > 0 ? gather(&f->y, from + at, moves, bf16)
+                                   : fetch(f->y.from[0], from + at, bf16);
         if (d != NULL) {
             _mm512_store_ps(d + 16 + at, _mm512_sub_ps(y, f->mean));
         }
@@ -179,10 +176,25 @@ INLINE void forward_plane(const struct feed *feed, const struct ring *z, const _
     }
 }
 
-static void load_taps(const float *weights, int k, __m512 *taps)
+static void load_taps(const float *weights, int k, bool turned, __m512 *taps)
 {
     for (int t = 0; t < TAPS; t++) {
-        taps[t] = _mm512_loadu_ps(weights + ((size_t)k * TAPS + (size_t)t) * 16);
+        taps[turned ? TAPS - 1 - t : t] =
+            _mm512_loadu_ps(weights + ((size_t)k * TAPS + (size_t)t) * 16);
+    }
+}
+
+/* What a loop must not ask for every vector is a constant in each of these branches. */
+INLINE void forward_moves(const struct feed *feed, const struct ring *z, const __m512 *taps,
+                          struct output *out, int out_rows, bool first, int stride, int moves,
+                          int bf16, int stream)
+{
+    if (moves == 0) {
+        forward_plane(feed, z, taps, out, out_rows, first, stride, 0, bf16, stream);
+    } else if (moves == 2) {
+        forward_plane(feed, z, taps, out, out_rows, first, stride, 2, bf16, stream);
+    } else {
+        forward_plane(feed, z, taps, out, out_rows, first, stride, MOST, bf16, stream);
     }
 }
 
@@ -191,6 +203,8 @@ void mbt_depthwise_forward_avx512(const mbt_depthwise_desc *desc, int n,
 {
     const mbt_layout *in = &desc->conv.in, *out = &desc->conv.out;
     const int bf16 = args->y.storage == MBT_STORAGE_BF16, stride = desc->conv.stride;
+    const struct blocks from = blocks_of(&desc->apply.source, args->y);
+    const struct blocks to = blocks_of(out, args->out);
     float *scratch = args->scratch;
     const float *zeros = memset(scratch, 0, ((size_t)in->w + 2) * 16 * sizeof *scratch);
     scratch += ((size_t)in->w + 2) * 16;
@@ -198,20 +212,20 @@ void mbt_depthwise_forward_avx512(const mbt_depthwise_desc *desc, int n,
     for (int k = 0; k < block_count(out); k++) {
         __m512 taps[TAPS];
         struct sums sums = sums_zero();
-        struct output o = {.width = out->w, .sums = &sums};
-        load_taps(args->weights, k, taps);
+        struct feed feed = feed_of(desc, &from, k, args->a, args->b, NULL);
+        struct output o = {.block = block_first(&to, k), .width = out->w, .sums = &sums};
+        const int moves = sources_count(desc->apply.forward, k);
+        load_taps(args->weights, k, false, taps);
         for (int i = 0; i < n; i++) {
-            const struct feed feed = feed_of(desc, args->y, i, k, args->a, args->b, NULL);
-            o.block = block_at(out, args->out, i, k);
-            if (!desc->apply.forward->straight) {
-                forward_plane(&feed, &z, taps, &o, out->h, i == 0, stride, 1, bf16, args->stream);
-            } else if (stride == 1 && bf16) {
-                forward_plane(&feed, &z, taps, &o, out->h, i == 0, 1, 0, 1, args->stream);
+            if (stride == 1 && bf16) {
+                forward_moves(&feed, &z, taps, &o, out->h, i == 0, 1, moves, 1, args->stream);
             } else if (stride == 1) {
-                forward_plane(&feed, &z, taps, &o, out->h, i == 0, 1, 0, 0, args->stream);
+                forward_moves(&feed, &z, taps, &o, out->h, i == 0, 1, moves, 0, args->stream);
             } else {
-                forward_plane(&feed, &z, taps, &o, out->h, i == 0, 2, 0, bf16, args->stream);
+                forward_moves(&feed, &z, taps, &o, out->h, i == 0, 2, moves, bf16, args->stream);
             }
+            sources_next(&feed.y);
+            o.block = (unsigned char *)o.block + to.image;
         }
         sums_moments(&sums, o.about, (double)n * out->h * out->w, args->mean + (size_t)k * 16,
                      args->m2 + (size_t)k * 16);
@@ -275,23 +289,24 @@ INLINE void weights_row(const float *dy, const float *const z[3], int width, int
     }
 }
 
-/* Where u goes. */
+/* Where u goes, and the sums of a row of it. */
 struct target {
     void *block;
     __m512 low, high;
-    __m512 s[COLUMNS], q[COLUMNS];
+    __m512 s, q;
 };
 
-/* Column x of a row: the mask, and the sums. `at`: of the element in the plane. */
-INLINE void put_u(struct target *t, int chain, const float *z, const float *d, int x, size_t at,
-                  __m512 v, int bf16, int stream)
+/* Column x of a row: the mask, and u*(y - mean) to q; returns u as it is kept. `at`: of the
+ * element in the plane. */
+INLINE __m512 put_u(const struct target *t, __m512 *q, const float *z, const float *d, int x,
+                    size_t at, __m512 v, int bf16, int stream)
 {
     const __m512 value = _mm512_load_ps(z + (size_t)(x + 1) * 16);
     const __mmask16 above = _mm512_cmp_ps_mask(value, t->low, _CMP_GT_OQ);
     v = _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, value, t->high, _CMP_LT_OQ), v);
     v = keep(t->block, at + (size_t)x * 16, v, bf16, stream);
-    t->s[chain] = _mm512_add_ps(t->s[chain], v);
-    t->q[chain] = _mm512_fmadd_ps(v, _mm512_load_ps(d + (size_t)(x + 1) * 16), t->q[chain]);
+    *q = _mm512_fmadd_ps(v, _mm512_load_ps(d + (size_t)(x + 1) * 16), *q);
+    return v;
 }
 
 /* One row of u at stride 1; `flipped` are the taps turned round. */
@@ -299,18 +314,21 @@ INLINE void data_row(const float *const dy[3], const __m512 *flipped, const floa
                      const float *d, int row, int width, struct target *t, int bf16, int stream)
 {
     const size_t start = (size_t)row * (size_t)width * 16;
-    __m512 v[COLUMNS];
+    __m512 v[COLUMNS], s = _mm512_setzero_ps(), q = s;
     int x = 0;
     for (; x + COLUMNS <= width; x += COLUMNS) {
         taps_on_rows(dy, flipped, x, 1, COLUMNS, v);
         for (int j = 0; j < COLUMNS; j++) {
-            put_u(t, j, z, d, x + j, start, v[j], bf16, stream);
+            v[j] = put_u(t, &q, z, d, x + j, start, v[j], bf16, stream);
         }
+        s = _mm512_add_ps(s, add_four(v));
     }
     for (; x < width; x++) {
         taps_on_rows(dy, flipped, x, 1, 1, v);
-        put_u(t, 0, z, d, x, start, v[0], bf16, stream);
+        s = _mm512_add_ps(s, put_u(t, &q, z, d, x, start, v[0], bf16, stream));
     }
+    t->s = s;
+    t->q = q;
 }
 
 /* Two rows of u at stride 2, 2*i and 2*i+1, from rows i (`here`) and i+1 of dy: a pixel is reached
@@ -320,44 +338,40 @@ INLINE void data_row_pair(const float *here, const float *below, const __m512 *w
                           struct target *t, int bf16, int stream)
 {
     const size_t start = (size_t)row * (size_t)width * 16, next = start + (size_t)width * 16;
+    __m512 s = _mm512_setzero_ps(), q = s;
     for (int m = 0; 2 * m < width; m++) {
         const __m512 h0 = _mm512_load_ps(here + (size_t)(m + 1) * 16);
         const __m512 h1 = _mm512_load_ps(here + (size_t)(m + 2) * 16);
         const __m512 b0 = _mm512_load_ps(below + (size_t)(m + 1) * 16);
         const __m512 b1 = _mm512_load_ps(below + (size_t)(m + 2) * 16);
-        put_u(t, 0, z[0], d[0], 2 * m, start, _mm512_mul_ps(w[4], h0), bf16, stream);
-        put_u(t, 1, z[0], d[0], 2 * m + 1, start,
-              _mm512_fmadd_ps(w[3], h1, _mm512_mul_ps(w[5], h0)), bf16, stream);
-        put_u(t, 2, z[1], d[1], 2 * m, next, _mm512_fmadd_ps(w[1], b0, _mm512_mul_ps(w[7], h0)),
-              bf16, stream);
-        put_u(t, 3, z[1], d[1], 2 * m + 1, next,
-              _mm512_add_ps(_mm512_fmadd_ps(w[0], b1, _mm512_mul_ps(w[2], b0)),
-                            _mm512_fmadd_ps(w[6], h1, _mm512_mul_ps(w[8], h0))),
-              bf16, stream);
+        const __m512 v[] = {
+            put_u(t, &q, z[0], d[0], 2 * m, start, _mm512_mul_ps(w[4], h0), bf16, stream),
+            put_u(t, &q, z[0], d[0], 2 * m + 1, start,
+                  _mm512_fmadd_ps(w[3], h1, _mm512_mul_ps(w[5], h0)), bf16, stream),
+            put_u(t, &q, z[1], d[1], 2 * m, next,
+                  _mm512_fmadd_ps(w[1], b0, _mm512_mul_ps(w[7], h0)), bf16, stream),
+            put_u(t, &q, z[1], d[1], 2 * m + 1, next,
+                  _mm512_add_ps(_mm512_fmadd_ps(w[0], b1, _mm512_mul_ps(w[2], b0)),
+                                _mm512_fmadd_ps(w[6], h1, _mm512_mul_ps(w[8], h0))),
+                  bf16, stream),
+        };
+        s = _mm512_add_ps(s, add_four(v));
     }
+    t->s = s;
+    t->q = q;
 }
 
 struct rings {
     struct ring z, d, dy;
 };
 
-static void target_begin(struct target *t)
-{
-    for (int j = 0; j < COLUMNS; j++) {
-        t->s[j] = t->q[j] = _mm512_setzero_ps();
-    }
-}
-
+/* taps: turned round at stride 1. */
 INLINE void backward_plane(const struct feed *feed, const struct slope *slope,
                            const struct rings *r, const __m512 *taps, __m512 *d_taps, void *block,
                            struct sums *sums, int stride, int moves, int bf16, int stream)
 {
     const int in_rows = r->z.height, out_rows = r->dy.height;
     struct target t = {.block = block, .low = feed->low, .high = feed->high};
-    __m512 flipped[TAPS];
-    for (int k = 0; k < TAPS; k++) {
-        flipped[k] = taps[TAPS - 1 - k];
-    }
     for (int row = 0, ready = 0, dy_ready = 0; row < out_rows; row++) {
         for (; ready <= row * stride + 1 && ready < in_rows; ready++) {
             feed_row(feed, ready, ring_place(&r->z, ready), ring_place(&r->d, ready), moves, bf16);
@@ -371,14 +385,13 @@ INLINE void backward_plane(const struct feed *feed, const struct slope *slope,
             dy[k] = ring_row(&r->dy, row + k - 1);
         }
         weights_row(dy[1], z, slope->width, stride, d_taps);
-        target_begin(&t);
         if (stride == 1) {
-            data_row(dy, flipped, z[1], ring_row(&r->d, row), row, feed->width, &t, bf16, stream);
+            data_row(dy, taps, z[1], ring_row(&r->d, row), row, feed->width, &t, bf16, stream);
         } else {
             const float *const d[2] = {ring_row(&r->d, 2 * row), ring_row(&r->d, 2 * row + 1)};
             data_row_pair(dy[1], dy[2], taps, z + 1, d, 2 * row, feed->width, &t, bf16, stream);
         }
-        sums_add(sums, add_four(t.s), add_four(t.q), feed->width * stride);
+        sums_add(sums, t.s, t.q, feed->width * stride);
     }
 }
 
@@ -401,57 +414,99 @@ static void put_sums(struct sums *sums, const mbt_shuffle_block *move, double *s
     }
 }
 
-static struct slope slope_of(const mbt_layout *out, const mbt_depthwise_backward_args *args,
-                             int image, int k)
+static struct slope slope_of(const mbt_depthwise_backward_args *args, int width, int k)
 {
     const size_t c = (size_t)k * 16;
     return (struct slope){
-        .u = block_at(out, args->u_out, image, k),
-        .y = block_at(out, args->y_out, image, k),
         .mean = _mm512_loadu_ps(args->mean_out + c),
         .c1 = _mm512_loadu_ps(args->c1 + c),
         .c2 = _mm512_loadu_ps(args->c2 + c),
         .c3 = _mm512_loadu_ps(args->c3 + c),
-        .width = out->w,
+        .width = width,
     };
 }
 
-static void backward_block(const mbt_depthwise_desc *desc, int n,
-                           const mbt_depthwise_backward_args *args, const struct rings *rings,
-                           int k)
+/* Constants as in forward_moves. */
+INLINE void backward_moves(const struct feed *feed, const struct slope *slope,
+                           const struct rings *r, const __m512 *taps, __m512 *d_taps, void *block,
+                           struct sums *sums, int stride, int moves, int bf16, int stream)
 {
-    const mbt_layout *in = &desc->conv.in, *out = &desc->conv.out;
+    if (moves == 0) {
+        backward_plane(feed, slope, r, taps, d_taps, block, sums, stride, 0, bf16, stream);
+    } else if (moves == 2) {
+        backward_plane(feed, slope, r, taps, d_taps, block, sums, stride, 2, bf16, stream);
+    } else {
+        backward_plane(feed, slope, r, taps, d_taps, block, sums, stride, MOST, bf16, stream);
+    }
+}
+
+/* The gradient of the taps: of some images, and of all before them. Shorter chains of additions
+ * lose fewer bits. */
+struct tap_sums {
+    __m512 some[TAPS], all[TAPS];
+    int pending;
+};
+
+static struct tap_sums tap_sums_zero(void)
+{
+    struct tap_sums sums = {.pending = 0};
+    for (int t = 0; t < TAPS; t++) {
+        sums.some[t] = sums.all[t] = _mm512_setzero_ps();
+    }
+    return sums;
+}
+
+static void tap_sums_add(struct tap_sums *sums, int pixels, bool last)
+{
+    sums->pending += pixels;
+    if (sums->pending < FLUSH_PIXELS && !last) {
+        return;
+    }
+    for (int t = 0; t < TAPS; t++) {
+        sums->all[t] = _mm512_add_ps(sums->all[t], sums->some[t]);
+        sums->some[t] = _mm512_setzero_ps();
+    }
+    sums->pending = 0;
+}
+
+/* Where the maps of a call lie. */
+struct places {
+    struct blocks y, u, u_out, y_out;
+};
+
+static void backward_block(const mbt_depthwise_desc *desc, int n,
+                           const mbt_depthwise_backward_args *args, const struct places *places,
+                           const struct rings *rings, int k)
+{
     const int bf16 = args->y.storage == MBT_STORAGE_BF16, stride = desc->conv.stride;
-    __m512 taps[TAPS], total[TAPS];
+    const int moves = sources_count(desc->apply.forward, k);
+    const int stream = args->stream;
+    const unsigned char *u_out = block_first(&places->u_out, k);
+    const unsigned char *y_out = block_first(&places->y_out, k);
+    unsigned char *u = block_first(&places->u, k);
+    struct feed feed = feed_of(desc, &places->y, k, args->a, args->b, args->mean);
+    struct slope slope = slope_of(args, desc->conv.out.w, k);
+    __m512 taps[TAPS];
     struct sums sums = sums_zero();
-    load_taps(args->weights, k, taps);
-    for (int t = 0; t < TAPS; t++) {
-        total[t] = _mm512_setzero_ps();
-    }
+    struct tap_sums d_taps = tap_sums_zero();
+    load_taps(args->weights, k, stride == 1, taps);
     for (int i = 0; i < n; i++) {
-        const struct feed feed = feed_of(desc, args->y, i, k, args->a, args->b, args->mean);
-        const struct slope slope = slope_of(out, args, i, k);
-        void *u = block_at(in, args->u, i, k);
-        __m512 d_taps[TAPS]; /* of one image: shorter chains of additions lose fewer bits */
-        for (int t = 0; t < TAPS; t++) {
-            d_taps[t] = _mm512_setzero_ps();
-        }
-        if (!desc->apply.forward->straight) {
-            backward_plane(&feed, &slope, rings, taps, d_taps, u, &sums, stride, 1, bf16,
-                           args->stream);
-        } else if (stride == 1 && bf16) {
-            backward_plane(&feed, &slope, rings, taps, d_taps, u, &sums, 1, 0, 1, args->stream);
+        slope.u = u_out + (size_t)i * places->u_out.image;
+        slope.y = y_out + (size_t)i * places->y_out.image;
+        if (stride == 1 && bf16) {
+            backward_moves(&feed, &slope, rings, taps, d_taps.some, u, &sums, 1, moves, 1, stream);
         } else if (stride == 1) {
-            backward_plane(&feed, &slope, rings, taps, d_taps, u, &sums, 1, 0, 0, args->stream);
+            backward_moves(&feed, &slope, rings, taps, d_taps.some, u, &sums, 1, moves, 0, stream);
         } else {
-            backward_plane(&feed, &slope, rings, taps, d_taps, u, &sums, 2, 0, bf16, args->stream);
+            backward_moves(&feed, &slope, rings, taps, d_taps.some, u, &sums, 2, moves, bf16,
+                           stream);
         }
-        for (int t = 0; t < TAPS; t++) {
-            total[t] = _mm512_add_ps(total[t], d_taps[t]);
-        }
+        tap_sums_add(&d_taps, desc->conv.out.h * desc->conv.out.w, i + 1 == n);
+        sources_next(&feed.y);
+        u += places->u.image;
     }
     for (int t = 0; t < TAPS; t++) {
-        _mm512_storeu_ps(args->d_weights + ((size_t)k * TAPS + (size_t)t) * 16, total[t]);
+        _mm512_storeu_ps(args->d_weights + ((size_t)k * TAPS + (size_t)t) * 16, d_taps.all[t]);
     }
     put_sums(&sums, &desc->apply.forward->blocks[k], args->sum_u, args->sum_uy);
 }
@@ -468,10 +523,16 @@ void mbt_depthwise_backward_avx512(const mbt_depthwise_desc *desc, int n,
     rings.z = ring_make(&scratch, zeros, in);
     rings.d = ring_make(&scratch, zeros, in);
     rings.dy = ring_make(&scratch, zeros, &desc->conv.out);
+    const struct places places = {
+        .y = blocks_of(&desc->apply.source, args->y),
+        .u = blocks_of(in, args->u),
+        .u_out = blocks_of(&desc->conv.out, args->u_out),
+        .y_out = blocks_of(&desc->conv.out, args->y_out),
+    };
     memset(args->sum_u, 0, source * sizeof *args->sum_u); /* padded channels have no lane */
     memset(args->sum_uy, 0, source * sizeof *args->sum_uy);
     for (int k = 0; k < block_count(in); k++) {
-        backward_block(desc, n, args, &rings, k);
+        backward_block(desc, n, args, &places, &rings, k);
     }
     if (args->stream) {
         _mm_sfence();

@@ -6,47 +6,60 @@ struct coefficients {
     __m512 mean, c1, c2, c3;
 };
 
-INLINE void norm_block(const void *u, const struct sources *moved, const void *y, float *dy,
-                       size_t floats, const struct coefficients *c, int u_bf16, int y_bf16)
+/* moves: sources_count of u. */
+INLINE void norm_block(const struct sources *u, const void *y, float *dy, size_t floats,
+                       const struct coefficients *c, int moves, int u_bf16, int y_bf16)
 {
     for (size_t at = 0; at < floats; at += 16) {
         ask_ahead(y, at, y_bf16);
-        if (moved == NULL) {
-            ask_ahead(u, at, u_bf16);
+        if (moves == 0) {
+            ask_ahead(u->from[0], at, u_bf16);
         }
         const __m512 d = _mm512_sub_ps(fetch(y, at, y_bf16), c->mean);
-        const __m512 v = moved != NULL ? gather(moved, at, u_bf16) : fetch(u, at, u_bf16);
+        const __m512 v = moves > 0 ? gather(u, at, moves, u_bf16) : fetch(u->from[0], at, u_bf16);
         _mm512_store_ps(dy + at, _mm512_fmadd_ps(c->c1, v, _mm512_fmadd_ps(c->c2, d, c->c3)));
+    }
+}
+
+/* What the loop must not ask for every vector is a constant in each branch. */
+static void norm_flags(const struct sources *u, const void *y, float *dy, size_t floats,
+                       const struct coefficients *c, int moves, bool u_bf16, bool y_bf16)
+{
+    if (moves == 0 && u_bf16 && y_bf16) {
+        norm_block(u, y, dy, floats, c, 0, 1, 1);
+    } else if (moves == 0 && !u_bf16 && !y_bf16) {
+        norm_block(u, y, dy, floats, c, 0, 0, 0);
+    } else if (moves == 2 && u_bf16 && y_bf16) {
+        norm_block(u, y, dy, floats, c, 2, 1, 1);
+    } else if (moves == MOST && u_bf16 && y_bf16) {
+        norm_block(u, y, dy, floats, c, MOST, 1, 1);
+    } else {
+        norm_block(u, y, dy, floats, c, moves, u_bf16, y_bf16);
     }
 }
 
 void mbt_norm_backward_avx512(const mbt_layout *l, int n, const mbt_norm_backward_args *args)
 {
+    const bool shuffled = args->u_shuffle != NULL;
+    const struct blocks y_blocks = blocks_of(l, args->y), dy_blocks = blocks_of(l, args->dy);
+    const struct blocks u_blocks = blocks_of(shuffled ? args->u_layout : l, args->u);
     const size_t floats = (size_t)l->h * (size_t)l->w * 16;
-    const bool u_bf16 = args->u.storage == MBT_STORAGE_BF16;
-    const bool y_bf16 = args->y.storage == MBT_STORAGE_BF16;
     for (int k = 0; k < block_count(l); k++) {
         const size_t at = (size_t)k * 16;
         const struct coefficients c = {
             _mm512_loadu_ps(args->mean + at), _mm512_loadu_ps(args->c1 + at),
             _mm512_loadu_ps(args->c2 + at), _mm512_loadu_ps(args->c3 + at)};
+        const int moves = shuffled ? sources_count(args->u_shuffle, k) : 0;
+        struct sources u = shuffled ? sources_of(&u_blocks, &args->u_shuffle->blocks[k])
+                                    : source_straight(&u_blocks, k);
+        const unsigned char *y = block_first(&y_blocks, k);
+        unsigned char *dy = block_first(&dy_blocks, k);
         for (int i = 0; i < n; i++) {
-            const void *y = block_at(l, args->y, i, k);
-            float *dy = block_at(l, args->dy, i, k);
-            if (args->u_shuffle != NULL) {
-                const struct sources moved =
-                    sources_of(args->u_layout, args->u, i, &args->u_shuffle->blocks[k]);
-                norm_block(NULL, &moved, y, dy, floats, &c, u_bf16, y_bf16);
-                continue;
-            }
-            const void *u = block_at(l, args->u, i, k);
-            if (u_bf16 && y_bf16) {
-                norm_block(u, NULL, y, dy, floats, &c, 1, 1);
-            } else if (!u_bf16 && !y_bf16) {
-                norm_block(u, NULL, y, dy, floats, &c, 0, 0);
-            } else {
-                norm_block(u, NULL, y, dy, floats, &c, u_bf16, y_bf16);
-            }
+            norm_flags(&u, y, (float *)dy, floats, &c, moves, args->u.storage == MBT_STORAGE_BF16,
+                       args->y.storage == MBT_STORAGE_BF16);
+            sources_next(&u);
+            y += y_blocks.image;
+            dy += dy_blocks.image;
         }
     }
 }

@@ -48,20 +48,22 @@ INLINE void row_moments(const float *y, void *kept, size_t from, size_t to, __m5
              (int)((to - from) / 16));
 }
 
-INLINE void block_moments(const mbt_layout *l, int n, const mbt_stats_args *args, int k, int moves,
+INLINE void block_moments(const mbt_layout *l, int n, const mbt_stats_args *args,
+                          const struct blocks *from, const struct blocks *to, int k, int moves,
                           int bf16, int stream)
 {
     const size_t floats = (size_t)l->h * (size_t)l->w * 16, step = (size_t)FLUSH_PIXELS * 16;
-    const float *start = block_at(l, args->y, 0, k);
-    const __m512 about = _mm512_load_ps(start);
+    const unsigned char *y = block_first(from, k);
+    unsigned char *kept = moves ? block_first(to, k) : NULL;
+    const __m512 about = _mm512_load_ps(y);
     struct sums sums = sums_zero();
     for (int i = 0; i < n; i++) {
-        const float *y = block_at(l, args->y, i, k);
-        void *kept = moves ? block_at(l, args->kept, i, k) : NULL;
         for (size_t at = 0; at < floats; at += step) {
-            row_moments(y, kept, at, at + step < floats ? at + step : floats, about, &sums, moves,
-                        bf16, stream);
+            row_moments((const float *)y, kept, at, at + step < floats ? at + step : floats, about,
+                        &sums, moves, bf16, stream);
         }
+        y += from->image;
+        kept = moves ? kept + to->image : NULL;
     }
     sums_moments(&sums, about, (double)n * l->h * l->w, args->mean + (size_t)k * 16,
                  args->m2 + (size_t)k * 16);
@@ -70,15 +72,16 @@ INLINE void block_moments(const mbt_layout *l, int n, const mbt_stats_args *args
 void mbt_stats_avx512(const mbt_layout *l, int n, const mbt_stats_args *args)
 {
     const bool bf16 = args->kept.storage == MBT_STORAGE_BF16;
+    const struct blocks y = blocks_of(l, args->y), kept = blocks_of(l, args->kept);
     for (int k = 0; k < block_count(l); k++) {
         if (args->kept.data == NULL) {
-            block_moments(l, n, args, k, 0, 0, 0);
+            block_moments(l, n, args, &y, &kept, k, 0, 0, 0);
         } else if (bf16 && args->stream) {
-            block_moments(l, n, args, k, 1, 1, 1);
+            block_moments(l, n, args, &y, &kept, k, 1, 1, 1);
         } else if (bf16) {
-            block_moments(l, n, args, k, 1, 1, 0);
+            block_moments(l, n, args, &y, &kept, k, 1, 1, 0);
         } else {
-            block_moments(l, n, args, k, 1, 0, args->stream);
+            block_moments(l, n, args, &y, &kept, k, 1, 0, args->stream);
         }
     }
     if (args->stream) {

@@ -84,30 +84,56 @@ INLINE __m512 keep(void *block, size_t at, __m512 v, int bf16, int stream)
     return v;
 }
 
-/* Where the lanes of a moved block come from. */
+/* Where the lanes of a moved block come from: MOST blocks, of which those that the move does not
+ * have are its first one once more, with no lane of theirs taken. */
+enum { MOST = 4 };
+
 struct sources {
-    int n;
-    const void *from[4];
-    __mmask16 mask[4];
-    __m512i lane[4];
+    const void *from[MOST]; /* of one image */
+    size_t image;           /* bytes to the next */
+    __mmask16 mask[MOST];
+    __m512i lane[MOST];
 };
 
-static inline struct sources sources_of(const mbt_layout *l, mbt_map map, int image,
-                                        const mbt_shuffle_block *move)
+/* Of the first image. */
+static inline struct sources sources_of(const struct blocks *blocks, const mbt_shuffle_block *move)
 {
-    struct sources s = {.n = move->n_from};
-    for (int k = 0; k < move->n_from; k++) {
-        s.from[k] = block_at(l, map, image, move->from[k]);
+    struct sources s = {.image = blocks->image};
+    for (int k = 0; k < MOST; k++) {
+        s.from[k] = block_first(blocks, move->from[k < move->n_from ? k : 0]);
         s.mask[k] = (__mmask16)move->mask[k];
         s.lane[k] = _mm512_loadu_si512(move->lane[k]);
     }
     return s;
 }
 
-INLINE __m512 gather(const struct sources *s, size_t at, int bf16)
+/* Block k as it is. */
+static inline struct sources source_straight(const struct blocks *blocks, int k)
 {
-    __m512 v = _mm512_setzero_ps();
-    for (int k = 0; k < s->n; k++) {
+    void *const first = block_first(blocks, k);
+    return (struct sources){.image = blocks->image, .from = {first, first, first, first}};
+}
+
+static inline void sources_next(struct sources *s)
+{
+    for (int k = 0; k < MOST; k++) {
+        s->from[k] = (const unsigned char *)s->from[k] + s->image;
+    }
+}
+
+/* How many sources a loop looks at: 0 when nothing moves; of few different values, so that each has
+ * a loop of its own. */
+static inline int sources_count(const mbt_shuffle *shuffle, int k)
+{
+    return shuffle->straight ? 0 : shuffle->blocks[k].n_from <= 2 ? 2 : MOST;
+}
+
+/* `n`: how many of them are looked at, a constant so that the loop has no branch. The first one's
+ * lanes are taken where the mask of the others leaves them, zero where nobody has one. */
+INLINE __m512 gather(const struct sources *s, size_t at, int n, int bf16)
+{
+    __m512 v = _mm512_maskz_permutexvar_ps(s->mask[0], s->lane[0], fetch(s->from[0], at, bf16));
+    for (int k = 1; k < n; k++) {
         v = _mm512_mask_permutexvar_ps(v, s->mask[k], s->lane[k], fetch(s->from[k], at, bf16));
     }
     return v;
