@@ -41,6 +41,11 @@ int mbt_comm_n_nodes(const mbt_comm *comm);
 const char *mbt_comm_host(const mbt_comm *comm);
 const char *mbt_comm_library(void); /* "Open MPI 4.1.4" or "none (serial)", static storage */
 
+/* From now on *calls grows by one at the beginning and at the end of each collective function: odd
+ * inside, and smaller the further a rank lags behind. NULL: no longer. Counting starts at the same
+ * point on all ranks. */
+void mbt_comm_count(mbt_comm *comm, _Atomic int64_t *calls);
+
 /* Every rank learns the worst status of all and, on failure, the error of the lowest rank that has
  * it (prefixed with "rank R: " when only some ranks failed). Returns that status. Collective. */
 mbt_status mbt_comm_agree(mbt_comm *comm, mbt_status status, mbt_error *err);
@@ -81,7 +86,8 @@ mbt_status mbt_share_create(mbt_comm *comm, size_t bytes, mbt_share *share,
 void mbt_share_publish(mbt_comm *comm, mbt_share *share);    /* Collective. */
 void mbt_share_destroy(mbt_comm *comm, mbt_share *share); /* Collective. A zeroed one is allowed. */
 
-/* Prints "rank R on HOST: <message>" once and ends every rank of the job with exit code `code`. */
+/* Prints "rank R on HOST: <message>" (NULL: nothing) and ends every rank of the job with exit code
+ * `code`, this one within seconds whatever else hangs. May be called by any thread. */
 _Noreturn void mbt_comm_abort(mbt_comm *comm, mbt_status code, const char *message);
 
 #endif

@@ -51,6 +51,7 @@ typedef struct mbt_config {
         char folder[MBT_PATH_BYTES]; /* run.folder: run directory; "" = runs/<configuration's file
                                         name> */
         double log_interval_s;       /* run.log_interval: s between plain progress lines */
+        double watchdog_s;           /* run.watchdog: s of silence that end the job; 0: never */
     } run;
     struct {
         char path[MBT_PATH_BYTES]; /* data.path: HDF5 data set, relative to the working directory */

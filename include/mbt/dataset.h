@@ -43,8 +43,9 @@ typedef struct mbt_dataset {
 } mbt_dataset;
 
 /* Finds `path` (relative to the working directory, then in the folder MBTRAIN_DATA), checks shapes,
- * labels and sizes, and reads both splits into node-shared memory, one rank per node. Every rank
- * returns the same status. MBT_DATA names file, data set, got and wanted. Collective. */
+ * labels and sizes (a file of another maker in a child process first, see limited.h), and reads
+ * both splits into node-shared memory, one rank per node. Every rank returns the same status.
+ * MBT_DATA names file, data set, got and wanted. Collective. */
 mbt_status mbt_dataset_open(mbt_comm *comm, const char *path, mbt_dataset *dataset,
                             mbt_error *err) MBT_WARN_UNUSED;
 void mbt_dataset_close(mbt_comm *comm,

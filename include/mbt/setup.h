@@ -13,10 +13,12 @@
 #include "mbt/plan.h"
 #include "mbt/predictions.h"
 #include "mbt/sampler.h"
+#include "mbt/watchdog.h"
 
 typedef struct mbt_setup {
-    mbt_comm *comm; /* borrowed */
-    mbt_log *log;   /* borrowed */
+    mbt_comm *comm;         /* borrowed */
+    mbt_log *log;           /* borrowed */
+    mbt_watchdog *watchdog; /* borrowed, set by the caller; NULL: nobody watches */
     mbt_config config;
     mbt_dataset dataset; /* without data when it was not asked for */
     mbt_graph graph;
@@ -41,8 +43,9 @@ typedef struct mbt_shape {
 
 /* shape NULL: opens the data set that the configuration names. Otherwise no data is read (plan,
  * bench). The instruction set is the least of all ranks' and of plan.kernels; plans must come out
- * alike on all ranks (MBT_FAILURE otherwise). setup: zeroed by the caller, cleared by
- * mbt_setup_clear also after a failure. Every rank returns the same status. Collective. */
+ * alike on all ranks (MBT_FAILURE otherwise). setup: zeroed by the caller but for the watchdog,
+ * cleared by mbt_setup_clear also after a failure. Every rank returns the same status. Collective.
+ */
 mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *config,
                             const mbt_shape *shape, bool training, mbt_setup *setup,
                             mbt_error *err) MBT_WARN_UNUSED;

@@ -86,6 +86,10 @@ mbt_status mbt_store_open(const char *path, size_t max_bytes, mbt_store **store,
 mbt_status mbt_store_open_large(const char *path, bool verify, mbt_store **store,
                                 mbt_error *err) MBT_WARN_UNUSED;
 
+/* True for what may be HDF5 of another maker: a file that does not begin with a user block. HDF5 is
+ * not asked. False too when it cannot be read: opening will say why. */
+bool mbt_store_is_foreign(const char *path);
+
 void mbt_store_close(mbt_store *store); /* both kinds; NULL is allowed */
 
 /* The digest of the opened or last committed file as 32 hex digits; "" when it has none. Borrowed

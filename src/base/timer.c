@@ -1,6 +1,8 @@
 /* The phase clock. */
 #include "mbt/timer.h"
 
+#include <stdatomic.h>
+#include <stddef.h>
 #include <time.h>
 
 double mbt_timer_clock(void)
@@ -23,7 +25,18 @@ mbt_phase mbt_timer_switch(mbt_timer *timer, mbt_phase phase)
     timer->seconds[ran] += now - timer->since;
     timer->since = now;
     timer->now = phase;
+    if (timer->pulse != NULL) {
+        atomic_store_explicit(&timer->pulse->phase, (int)phase, memory_order_relaxed);
+        mbt_pulse_beat(timer->pulse);
+    }
     return ran;
+}
+
+void mbt_pulse_beat(mbt_pulse *pulse)
+{
+    if (pulse != NULL) {
+        (void)atomic_fetch_add_explicit(&pulse->beats, 1, memory_order_relaxed);
+    }
 }
 
 const char *mbt_phase_name(mbt_phase phase)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "mbt/checkpoint.h"
+#include "mbt/limited.h"
 #include "mbt/metrics.h"
 #include "mbt/pretrained.h"
 #include "mbt/store.h"
@@ -243,31 +244,46 @@ static void add_fault(mbt_status status, const mbt_error *fault, mbt_status *wor
     *err = *fault;
 }
 
+/* mbt_limited_work: the answer is the state digest. */
+static mbt_status verify_checkpoint(void *context, char answer[MBT_LIMITED_ANSWER], mbt_error *err)
+{
+    return mbt_checkpoint_verify(context, answer, err);
+}
+
 static mbt_status verify_file(const char *path, mbt_error *err)
 {
-    char digest[MBT_DIGEST_TEXT];
-    mbt_status status = mbt_checkpoint_verify(path, digest, err);
+    char digest[MBT_LIMITED_ANSWER];
+    mbt_status status = mbt_limited_run(path, verify_checkpoint, (void *)path, digest, err);
     if (!status)
         printf("%s: whole, state digest %s\n", path, digest);
+    return status;
+}
+
+/* mbt_limited_work: the answer is the number of epochs. */
+static mbt_status load_metrics(void *context, char answer[MBT_LIMITED_ANSWER], mbt_error *err)
+{
+    mbt_store *store = NULL;
+    mbt_metrics metrics = {0};
+    mbt_status status = mbt_store_open(context, FILE_BYTES_MAX, &store, err);
+    if (!status)
+        status = mbt_metrics_load(&metrics, store, "/metrics", err);
+    if (!status)
+        (void)snprintf(answer, MBT_LIMITED_ANSWER, "%d epochs", metrics.n_rows);
+    mbt_metrics_clear(&metrics);
+    mbt_store_close(store);
     return status;
 }
 
 /* metrics.h5 of a run folder, when there is one. */
 static mbt_status verify_metrics(const char *run, mbt_error *err)
 {
-    char path[MBT_PATH_BYTES];
-    mbt_store *store = NULL;
-    mbt_metrics metrics = {0};
+    char path[MBT_PATH_BYTES], epochs[MBT_LIMITED_ANSWER];
     mbt_status status = mbt_text_path(run, "metrics.h5", path, err);
     if (status || access(path, F_OK) != 0)
         return status;
-    status = mbt_store_open(path, FILE_BYTES_MAX, &store, err);
+    status = mbt_limited_run(path, load_metrics, path, epochs, err);
     if (!status)
-        status = mbt_metrics_load(&metrics, store, "/metrics", err);
-    if (!status)
-        printf("%s: whole, %d epochs\n", path, metrics.n_rows);
-    mbt_metrics_clear(&metrics);
-    mbt_store_close(store);
+        printf("%s: whole, %s\n", path, epochs);
     return status;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "mbt/arch.h"
+#include "mbt/binding.h"
 #include "mbt/checkpoint.h"
 #include "mbt/stop.h"
 #include "mbt/trainer.h"
@@ -98,15 +99,19 @@ mbt_status mbtrain_read_config(mbtrain_session *s, bool needs_data, mbt_error *e
 
 static mbt_status run_training(mbtrain_session *s, mbt_run_mode mode, mbt_error *err)
 {
-    mbt_setup setup = {0};
+    mbt_setup setup = {.watchdog = s->watchdog};
     mbt_run *run = NULL;
     char resume[MBT_PATH_BYTES] = "";
+    mbt_watchdog_limit(s->watchdog, s->config.run.watchdog_s);
     mbt_status status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, true, &setup, err);
     if (status == MBT_OK) {
         if (mbtrain_is_root(s)) {
             status = mbtrain_enter_run(s, mode, &run, resume, err);
         }
         status = mbt_comm_agree(s->comm, status, err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_binding_check(s->comm, &s->log, (int)s->config.plan.threads, err);
     }
     if (status == MBT_OK) {
         mbt_comm_broadcast(s->comm, resume, sizeof resume);
@@ -270,7 +275,7 @@ static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup,
 static mbt_status evaluate(mbtrain_session *s, mbt_error *err)
 {
     char path[MBT_PATH_BYTES] = "";
-    mbt_setup setup = {0};
+    mbt_setup setup = {.watchdog = s->watchdog};
     mbt_progress_state at = {0};
     mbt_status status = MBT_OK;
     if (mbtrain_is_root(s)) {
@@ -295,6 +300,7 @@ static mbt_status evaluate(mbtrain_session *s, mbt_error *err)
     status = share_config(s, status, err);
     if (status == MBT_OK) {
         mbt_comm_broadcast(s->comm, path, sizeof path);
+        mbt_watchdog_limit(s->watchdog, s->config.run.watchdog_s);
         status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, false, &setup, err);
     }
     if (status == MBT_OK) {
@@ -368,6 +374,9 @@ static mbt_status run_session(mbtrain_session *s, int argc, char **argv, mbt_err
     }
     status = mbt_comm_agree(s->comm, status, err);
     if (status == MBT_OK) {
+        status = mbt_watchdog_create(s->comm, &s->log, &s->watchdog, err);
+    }
+    if (status == MBT_OK) {
         status = verbs[s->options.verb](s, err);
     }
     /* Before the ranks part: a launcher may end those that are left when the first one ends. */
@@ -395,6 +404,7 @@ int main(int argc, char **argv)
     mbt_log_init(&s.log, MBT_LOG_INFO, mbt_comm_rank(s.comm), mbt_comm_size(s.comm));
     status = run_session(&s, argc, argv, &err);
     say_why(&s, status, &err);
+    mbt_watchdog_destroy(s.watchdog);
     free(s.provenance);
     free(s.command);
     mbt_comm_destroy(s.comm);

@@ -1,5 +1,6 @@
 /* The verbs that look and measure, and leave nothing behind. */
 #include "mbt/bench.h"
+#include "mbt/binding.h"
 #include "mbtrain_session.h"
 
 /* Plan and bench need no data: the shape is CIFAR's, or ImageNet's for its strides, unless given.
@@ -30,6 +31,9 @@ mbt_status mbtrain_bench(mbtrain_session *s, mbt_error *err)
     mbt_setup setup = {0};
     mbt_bench result = {0};
     mbt_status status = open_drawn(s, &setup, err);
+    if (status == MBT_OK) {
+        status = mbt_binding_check(s->comm, &s->log, (int)s->config.plan.threads, err);
+    }
     if (status == MBT_OK) {
         const mbt_bench_options options = {.n_steps = s->options.steps, .comm = s->options.comm};
         status = mbt_bench_run(&setup, &options, &result, err);

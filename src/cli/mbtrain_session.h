@@ -6,12 +6,14 @@
 #include "mbt/config.h"
 #include "mbt/log.h"
 #include "mbt/run.h"
+#include "mbt/watchdog.h"
 #include "mbtrain_options.h"
 
 /* What every verb works with. */
 typedef struct mbtrain_session {
     mbt_comm *comm;
     mbt_log log;
+    mbt_watchdog *watchdog;
     mbtrain_options options;
     mbt_config config;
     char *command; /* what was called, one line */

@@ -33,6 +33,8 @@ static const mbt_row rows[] = {
      "run directory; empty: runs/ and the name of the configuration file"},
     {"run.log_interval", MBT_ROW_F64, FIELD(run.log_interval_s), "30", 0, 86400, NULL, "s",
      "time between two progress lines where there is no terminal"},
+    {"run.watchdog", MBT_ROW_F64, FIELD(run.watchdog_s), "300", 0, 86400, NULL, "s",
+     "silence of a rank that ends the job with code 6, tenfold in the first step; 0: never"},
 
     {"data.path", MBT_ROW_TEXT, FIELD(data.path), "", 0, 0, NULL, "",
      "HDF5 data set, relative to the working directory, then to the folder MBTRAIN_DATA; required"},

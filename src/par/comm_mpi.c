@@ -2,6 +2,8 @@
  * errors are fatal; counts beyond an int are cut into pieces. */
 #include <limits.h>
 #include <mpi.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@ enum {
     PIECE_ELEMENTS = 1 << 22, /* of a sum, at least */
     REQUEST_PIECES = 8,
     SHM_SPARE_BYTES = 16 << 20, /* left free in /dev/shm for MPI's own use */
+    ABORT_PATIENCE_S = 5,
 };
 
 /* A sum in flight. Requests are kept in a list and used again: nothing is allocated in a step once
@@ -26,6 +29,7 @@ struct mbt_request {
     MPI_Request pieces[REQUEST_PIECES];
     int n_pieces;
     bool busy;
+    mbt_comm *comm;
     mbt_request *next;
 };
 
@@ -39,6 +43,7 @@ struct mbt_comm {
     int *codes; /* size: scratch of mbt_comm_agree */
     mbt_request *requests;
     MPI_Op add_bf16;
+    _Atomic int64_t *calls; /* mbt_comm_count, or NULL */
 };
 
 /* What mbt_share.handle points to. */
@@ -202,8 +207,22 @@ static void spread_error(mbt_comm *comm, int culprit, bool prefixed, mbt_status 
     memcpy(mine->message, told.message, sizeof told.message);
 }
 
+void mbt_comm_count(mbt_comm *comm, _Atomic int64_t *calls)
+{
+    comm->calls = calls;
+}
+
+/* Called at both ends of every collective function. */
+static void count_call(const mbt_comm *comm)
+{
+    if (comm->calls) {
+        (void)atomic_fetch_add_explicit(comm->calls, 1, memory_order_relaxed);
+    }
+}
+
 mbt_status mbt_comm_agree(mbt_comm *comm, mbt_status status, mbt_error *err)
 {
+    count_call(comm);
     int mine = (int)status;
     MPI_Allgather(&mine, 1, MPI_INT, comm->codes, 1, MPI_INT, comm->world);
     mbt_status worst = MBT_OK;
@@ -220,12 +239,15 @@ mbt_status mbt_comm_agree(mbt_comm *comm, mbt_status status, mbt_error *err)
     if (n_failed > 0) {
         spread_error(comm, culprit, n_failed < comm->size, worst, err);
     }
+    count_call(comm);
     return worst;
 }
 
 void mbt_comm_barrier(mbt_comm *comm)
 {
+    count_call(comm);
     MPI_Barrier(comm->world);
+    count_call(comm);
 }
 
 static void broadcast_from(mbt_comm *comm, int root, unsigned char *data, size_t bytes)
@@ -238,7 +260,9 @@ static void broadcast_from(mbt_comm *comm, int root, unsigned char *data, size_t
 
 void mbt_comm_broadcast(mbt_comm *comm, void *data, size_t bytes)
 {
+    count_call(comm);
     broadcast_from(comm, 0, data, bytes);
+    count_call(comm);
 }
 
 static MPI_Datatype mpi_type(mbt_comm_type type, size_t *bytes)
@@ -264,11 +288,13 @@ static void reduce(mbt_comm *comm, MPI_Op op, mbt_comm_type type, void *data, si
 {
     size_t bytes = 0;
     MPI_Datatype mpi = mpi_type(type, &bytes);
+    count_call(comm);
     for (size_t at = 0; at < count; at += PIECE_ELEMENTS) {
         size_t piece = count - at < PIECE_ELEMENTS ? count - at : PIECE_ELEMENTS;
         MPI_Allreduce(MPI_IN_PLACE, (unsigned char *)data + at * bytes, (int)piece, mpi, op,
                       comm->world);
     }
+    count_call(comm);
 }
 
 static MPI_Op sum_of(const mbt_comm *comm, mbt_comm_type type)
@@ -293,17 +319,18 @@ void mbt_comm_max(mbt_comm *comm, mbt_comm_type type, void *data, size_t count)
 
 void mbt_comm_gather(mbt_comm *comm, const void *mine, size_t bytes, void *all)
 {
+    count_call(comm);
     if (bytes <= PIECE_BYTES) {
         MPI_Allgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, comm->world);
-        return;
     }
-    for (int r = 0; r < comm->size; r++) {
+    for (int r = 0; r < comm->size && bytes > PIECE_BYTES; r++) {
         unsigned char *slot = (unsigned char *)all + (size_t)r * bytes;
         if (r == comm->rank) {
             memcpy(slot, mine, bytes);
         }
         broadcast_from(comm, r, slot, bytes);
     }
+    count_call(comm);
 }
 
 static mbt_request *free_request(mbt_comm *comm)
@@ -317,6 +344,7 @@ static mbt_request *free_request(mbt_comm *comm)
         if (!request) {
             mbt_comm_abort(comm, MBT_FAILURE, "memory: none for a request");
         }
+        request->comm = comm;
         request->next = comm->requests;
         comm->requests = request;
     }
@@ -353,7 +381,9 @@ bool mbt_comm_poll(mbt_request *request)
 void mbt_comm_finish(mbt_request *request)
 {
     if (request) {
+        count_call(request->comm);
         MPI_Waitall(request->n_pieces, request->pieces, MPI_STATUSES_IGNORE);
+        count_call(request->comm);
         request->busy = false;
     }
 }
@@ -437,10 +467,21 @@ void mbt_share_destroy(mbt_comm *comm, mbt_share *share)
     *share = (mbt_share){0};
 }
 
+/* MPI_Abort asks a daemon, which may be gone or beyond a cut link, and a stream may be blocked. */
+static void *end_anyway(void *code)
+{
+    (void)sleep(ABORT_PATIENCE_S);
+    _exit((int)(intptr_t)code);
+}
+
 _Noreturn void mbt_comm_abort(mbt_comm *comm, mbt_status code, const char *message)
 {
+    pthread_t unused;
+    (void)pthread_create(&unused, NULL, end_anyway, (void *)(intptr_t)code);
     (void)fflush(stdout);
-    if (comm) {
+    if (!message) {
+        (void)fflush(stderr);
+    } else if (comm) {
         (void)fprintf(stderr, "rank %d on %s: %s\n", comm->rank, comm->host, message);
     } else {
         (void)fprintf(stderr, "%s\n", message);

@@ -14,6 +14,7 @@
 
 enum { GROWTH = 1 << 22, PIECE = 1 << 20, IMAGE_NAME = 64 };
 
+#define BLOCK_BEGINS "MBTRAIN "
 #define STRING_OF(x) #x
 #define VERSION_PART(x) STRING_OF(x)
 
@@ -161,7 +162,7 @@ static mbt_status check_head(const char *path, const char *head, size_t have, ui
     if (have >= 8 && is_hdf5(head)) {
         return MBT_OK;
     }
-    if (have < 8 || memcmp(head, "MBTRAIN ", 8) != 0) {
+    if (have < 8 || memcmp(head, BLOCK_BEGINS, 8) != 0) {
         return mbt_fail(err, MBT_DATA, "%s: not HDF5 (%llu bytes, no signature of HDF5 or mbtrain)",
                         path, (unsigned long long)file_bytes);
     }
@@ -302,6 +303,18 @@ static mbt_status check_file(mbt_store *store, const char *path, bool verify, mb
 done:
     (void)close(fd);
     return status;
+}
+
+bool mbt_store_is_foreign(const char *path)
+{
+    char head[8];
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return false;
+    }
+    const ssize_t have = pread(fd, head, sizeof head, 0);
+    (void)close(fd);
+    return have == (ssize_t)sizeof head && memcmp(head, BLOCK_BEGINS, sizeof head) != 0;
 }
 
 mbt_status mbt_store_open_large(const char *path, bool verify, mbt_store **store, mbt_error *err)

@@ -57,6 +57,7 @@ mbt_status mbt_evaluate(mbt_setup *setup, int32_t *labels, const mbt_split *spli
         mbt_sampler_share(here, rank, size, &first, &last);
         for (int chunk = round + first; chunk < round + last; chunk++) {
             const int64_t at = (int64_t)chunk * g;
+            mbt_pulse_beat(mbt_watchdog_pulse(setup->watchdog));
             count_chunk(setup, labels, split, ids, at, (int)(n - at < g ? n - at : g), tail);
         }
         int64_t stop = mbt_stop_wanted(reserve_s);

@@ -15,6 +15,7 @@ mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
         return mbt_fail(err, MBT_FAILURE, "training step: out of memory");
     }
     mbt_timer_start(&step->timer);
+    step->timer.pulse = mbt_watchdog_pulse(setup->watchdog);
     return mbt_bucket_create(setup->comm, setup->plan, setup->config.train.reduce, &step->bucket,
                              err);
 }
@@ -25,6 +26,18 @@ void mbt_step_clear(mbt_step *step)
     free(step->momentum);
     free(step->labels);
     *step = (mbt_step){0};
+}
+
+/* Which ranks met the value that is not finite: the lowest is named. Collective. */
+static mbt_status say_diverged(mbt_comm *comm, bool mine, double lr, mbt_error *err)
+{
+    const mbt_status status =
+        mine ? mbt_fail(err, MBT_DIVERGED,
+                        "the loss or a gradient on %s is not finite, or too large to be summed "
+                        "(learning rate %g)",
+                        mbt_comm_host(comm), lr)
+             : MBT_OK;
+    return mbt_comm_agree(comm, status, err);
 }
 
 /* What all ranks learn of a step in one message of integers. */
@@ -78,13 +91,11 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
 
     (void)mbt_timer_switch(&step->timer, MBT_PHASE_REDUCE);
     tail[TAIL_BAD] += !mbt_bucket_finish(step->bucket);
+    const bool bad = tail[TAIL_BAD] > 0;
     tail[TAIL_STOP] = *stop;
     mbt_comm_sum(setup->comm, MBT_COMM_I64, tail, TAIL_COUNT);
     if (tail[TAIL_BAD] > 0) {
-        return mbt_fail(err, MBT_DIVERGED,
-                        "the loss or a gradient is not finite, or too large to be summed "
-                        "(learning rate %g)",
-                        lr);
+        return say_diverged(setup->comm, bad, lr, err);
     }
     (void)mbt_timer_switch(&step->timer, MBT_PHASE_UPDATE);
     mbt_optim_step(&plan->params, &setup->config, lr, 0, plan->params.n_floats, plan->gradient,

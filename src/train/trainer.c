@@ -228,6 +228,7 @@ static mbt_status run_epoch(struct trainer *t, mbt_error *err)
         const double from = mbt_timer_clock();
         bool stop = mbt_stop_wanted(reserve_s(t)) || beat != MBT_OK;
         const int n = mbt_sampler_samples(setup->sampler, p->step_in_epoch);
+        mbt_watchdog_step(setup->watchdog, p->step + 1);
         status =
             mbt_step_run(&t->step, p->epoch, mbt_sampler_groups(setup->sampler, p->step_in_epoch),
                          n, rate_of(t, p->step), load_group, t, &stop, &p->epoch_counts, err);

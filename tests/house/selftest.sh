@@ -187,6 +187,7 @@ line owners "src/base/status.c:10: HDF5 belongs to" src/base/status.c 'x = H5Fop
 line owners "src/kernels/table.c:4: oneDNN belongs to" src/kernels/table.c 'dnnl_engine_t e;'
 line owners "src/base/status.c:10: cJSON belongs to" src/base/status.c '#include <cjson/cJSON.h>'
 line owners "src/base/status.c:10: libarchive belongs to" src/base/status.c 'archive_read_new();'
+line owners "src/base/status.c:10: hwloc belongs to" src/base/status.c 'hwloc_topology_init(&t);'
 line owners "src/base/status.c:10: xxHash belongs to" src/base/status.c 'XXH3_128bits(p, n);'
 line owners "src/base/status.c:10: Random123 belongs to" src/base/status.c '#include <Random123/philox.h>'
 line owners "CMake picks the shim" src/base/status.c '#if DNNL_VERSION_MAJOR > 2'

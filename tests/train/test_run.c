@@ -40,6 +40,28 @@ static void test_new_folder(void **state)
     mbt_run_close(NULL);
 }
 
+static mode_t mode_of(const char *path)
+{
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    return info.st_mode & 07777;
+}
+
+static void test_umask(void **state)
+{
+    fixture *f = *state;
+    strcat(f->folder, "/deep/er");
+    const mode_t before = umask(027);
+    const mbt_status status = open_run(f, MBT_RUN_NEW);
+    (void)umask(before);
+    assert_int_equal(status, MBT_OK);
+    assert_int_equal(mode_of(f->folder), 0750);
+    assert_int_equal(mode_of(path_in(f, "checkpoints")), 0750);
+    assert_int_equal(mode_of(path_in(f, "log.txt")), 0640);
+    assert_int_equal(mode_of(path_in(f, "lock")), 0640);
+    close_run(f);
+}
+
 static void test_new_refuses_a_run(void **state)
 {
     fixture *f = *state;
@@ -333,6 +355,7 @@ int main(void)
         TEST(test_config),          TEST(test_metrics),
         TEST(test_file_in_the_way), TEST(test_checkpoints_in_the_way),
         TEST(test_unwritable),      TEST(test_no_space),
+        TEST(test_umask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
