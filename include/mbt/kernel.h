@@ -12,9 +12,9 @@
  *   norm_backward    dy = c1*u + c2*(y - mean) + c3
  * r is the residual, e the gradient that reaches the value by another way. Between y and z channels
  * may be moved (shuffle). Source: Ioffe and Szegedy 2015; ReLU6: MobileNetV2 (Sandler et al. 2018),
- * section 4, with derivative 1 for 0 < z < 6 strictly, as PyTorch.
- * Arithmetic is float32; sums are carried as said at each type. All pointers are aligned to 64
- * bytes; nothing aliases unless said. Depends on tensor, cpu, status. */
+ * section 4. The derivative of ReLU6 is 1 for 0 < z < 6 strictly, that of ReLU for 0 < z, as
+ * PyTorch. Arithmetic is float32; sums are carried as said at each type. All pointers are aligned
+ * to 64 bytes; nothing aliases unless said. Depends on tensor, cpu, status. */
 #ifndef MBT_KERNEL_H
 #define MBT_KERNEL_H
 
@@ -43,13 +43,15 @@ typedef enum mbt_op {
     MBT_OP_COUNT
 } mbt_op;
 
-typedef enum mbt_activation { MBT_ACT_NONE, MBT_ACT_RELU6 } mbt_activation;
+typedef enum mbt_activation { MBT_ACT_NONE, MBT_ACT_RELU6, MBT_ACT_RELU } mbt_activation;
 
 /* ---- convolutions ---- */
 
 /* A convolution between two maps. in.sections == out.sections == S: S independent
- * convolutions of (C/S) to (C/S) channels; or depthwise, channel by channel. With `image` the input
- * is plain [N][C][H][W] of few channels (the network's input; no backward data). */
+ * convolutions of (C/S) to (C/S) channels; or depthwise, channel by channel. Of narrow groups
+ * several share a section: to a kernel that is a dense convolution whose weights between groups are
+ * zero, and the zeros among their gradient are the caller's to make. With `image` the input is
+ * plain [N][C][H][W] of few channels (the network's input; no backward data). */
 typedef struct mbt_conv_desc {
     mbt_layout in, out;
     int kernel, stride, pad; /* square */
@@ -83,13 +85,15 @@ typedef struct mbt_conv_ops {
 
 /* ---- passes around them ---- */
 
-/* Moves whole channels: to block k of the destination come lanes of at most four source blocks.
+enum { MBT_BLOCK_MAX = 16 };
+
+/* Moves whole channels: to block k of the destination come lanes of some source blocks.
  * Made from a channel map by mbt_shuffle_create; both directions of a bijection are two objects. */
 typedef struct mbt_shuffle_block {
     int n_from;
-    int from[4];         /* source block, counted over all sections */
-    uint32_t mask[4];    /* destination lanes that come from it */
-    int32_t lane[4][16]; /* source lane for each destination lane */
+    int from[MBT_BLOCK_MAX];                    /* source block, counted over all sections */
+    uint32_t mask[MBT_BLOCK_MAX];               /* destination lanes that come from it */
+    int32_t lane[MBT_BLOCK_MAX][MBT_BLOCK_MAX]; /* source lane for each destination lane */
 } mbt_shuffle_block;
 
 typedef struct mbt_shuffle {
@@ -99,8 +103,7 @@ typedef struct mbt_shuffle {
 } mbt_shuffle;
 
 /* from[c]: the source channel that becomes destination channel c, C entries. NULL: the identity
- * over channels (layouts may still differ in sections). MBT_FAILURE when a block would need more
- * than four sources. */
+ * over channels (layouts may still differ in sections). MBT_FAILURE without memory. */
 mbt_status mbt_shuffle_create(const mbt_layout *source, const mbt_layout *destination,
                               const int *from, mbt_shuffle *shuffle,
                               mbt_error *err) MBT_WARN_UNUSED;

@@ -3,6 +3,8 @@
 #ifndef MBT_KERNELS_PASSES_H
 #define MBT_KERNELS_PASSES_H
 
+#include <math.h>
+
 #include "mbt/kernel.h"
 
 mbt_stats_fn mbt_stats_portable, mbt_stats_avx512;
@@ -15,6 +17,17 @@ extern const mbt_conv_ops mbt_pointwise_avx512;
 mbt_pool_fn mbt_pool_portable, mbt_pool_avx512;
 mbt_pool_backward_fn mbt_pool_backward_portable, mbt_pool_backward_avx512;
 mbt_quantise_fn mbt_quantise_portable, mbt_quantise_avx512;
+
+/* An activation cuts at these bounds; its derivative is 1 strictly between them. */
+static inline float activation_low(mbt_activation act)
+{
+    return act == MBT_ACT_NONE ? -INFINITY : 0.0f;
+}
+
+static inline float activation_high(mbt_activation act)
+{
+    return act == MBT_ACT_RELU6 ? 6.0f : INFINITY;
+}
 
 /* The 1x1 map that pooling makes. */
 static inline mbt_layout pooled_layout(const mbt_layout *l)

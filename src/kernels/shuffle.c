@@ -4,21 +4,17 @@
 #include "mbt/kernel.h"
 
 /* Adds "destination lane `lane` of `block` comes from lane `from_lane` of block `from`". */
-static bool add_move(mbt_shuffle_block *block, int lane, int from, int from_lane)
+static void add_move(mbt_shuffle_block *block, int lane, int from, int from_lane)
 {
     int k = 0;
     while (k < block->n_from && block->from[k] != from) {
         k++;
-    }
-    if (k == 4) {
-        return false;
     }
     if (k == block->n_from) {
         block->from[block->n_from++] = from;
     }
     block->mask[k] |= 1u << lane;
     block->lane[k][lane] = from_lane;
-    return true;
 }
 
 mbt_status mbt_shuffle_create(const mbt_layout *source, const mbt_layout *destination,
@@ -36,12 +32,7 @@ mbt_status mbt_shuffle_create(const mbt_layout *source, const mbt_layout *destin
         const int to = mbt_layout_position(destination, c);
         const int at = mbt_layout_position(source, from != NULL ? from[c] : c);
         shuffle->straight = shuffle->straight && to == at;
-        if (!add_move(&shuffle->blocks[to / b], to % b, at / b, at % b)) {
-            mbt_shuffle_clear(shuffle);
-            return mbt_fail(err, MBT_FAILURE,
-                            "channel shuffle: block %d of %d channels draws on more than 4 blocks",
-                            to / b, destination->c);
-        }
+        add_move(&shuffle->blocks[to / b], to % b, at / b, at % b);
     }
     return MBT_OK;
 }

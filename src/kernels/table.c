@@ -25,32 +25,35 @@ static bool blocks_of_16_depthwise(mbt_isa isa, const void *desc)
            (conv->stride == 1 || (conv->stride == 2 && conv->in.h % 2 == 0 && conv->in.w % 2 == 0));
 }
 
-/* 1x1 convolutions with blocks that are not full; oneDNN computes the padding too. */
-static bool partial_blocks_pointwise(mbt_isa isa, const void *desc)
+/* 1x1 convolutions with blocks that are not full, of which oneDNN computes the padding too, and
+ * those of many narrow groups, which it does one call a group. */
+static bool partial_or_narrow_pointwise(mbt_isa isa, const void *desc)
 {
+    enum { NARROW = 32, FEW = 2 };
     const mbt_conv_desc *conv = desc;
+    const int c = conv->in.c / conv->in.sections, o = conv->out.c / conv->out.sections;
     (void)isa;
     return !conv->image && !conv->depthwise && conv->kernel == 1 && conv->stride == 1 &&
            conv->pad == 0 && conv->in.block == 16 && conv->out.block == 16 &&
            conv->in.sections == conv->out.sections &&
-           (conv->in.c / conv->in.sections % 16 != 0 || conv->out.c / conv->out.sections % 16 != 0);
+           (c % 16 != 0 || o % 16 != 0 || (c <= NARROW && o <= NARROW && conv->in.sections > FEW));
 }
 
 static const mbt_kernel table[] = {
     {"avx512",
      MBT_OP_CONV_FORWARD,
      MBT_ISA_AVX512,
-     partial_blocks_pointwise,
+     partial_or_narrow_pointwise,
      {.conv = &mbt_pointwise_avx512}},
     {"avx512",
      MBT_OP_CONV_BACKWARD_DATA,
      MBT_ISA_AVX512,
-     partial_blocks_pointwise,
+     partial_or_narrow_pointwise,
      {.conv = &mbt_pointwise_avx512}},
     {"avx512",
      MBT_OP_CONV_BACKWARD_WEIGHTS,
      MBT_ISA_AVX512,
-     partial_blocks_pointwise,
+     partial_or_narrow_pointwise,
      {.conv = &mbt_pointwise_avx512}},
     {"onednn",
      MBT_OP_CONV_FORWARD,

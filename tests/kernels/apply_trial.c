@@ -11,15 +11,22 @@
 /* A step across a kink would spoil finite differences, and rounding would flip a mask. */
 static const double margin = 0.02;
 
+const char *apply_activation(const apply_trial *t)
+{
+    return t->high == 0 ? "no activation" : isfinite(t->high) ? "relu6" : "relu";
+}
+
 const char *channel_map_name(channel_map map)
 {
-    static const char *const names[MAP_KINDS] = {"straight", "interleave", "deinterleave"};
+    static const char *const names[MAP_KINDS] = {"straight", "interleave", "deinterleave",
+                                                 "scatter"};
     return names[map];
 }
 
 void apply_each_shape(subject *s, apply_visit *each)
 {
-    /* 144 channels: halves of 72 are no whole blocks of 16, and a block draws on four others. */
+    /* 144 channels: halves of 72 are no whole blocks of 16, and a block draws on four others,
+     * or scattered on nine. */
     static const int widths[] = {16, 24, 32, 144}, images[] = {1, 2, 5};
     static const int sides[][2] = {{1, 1}, {4, 4}, {5, 7}, {8, 8}};
     int turn = 0;
@@ -43,12 +50,14 @@ void apply_each_shape(subject *s, apply_visit *each)
 int channel_map_source(channel_map map, int c, int channels)
 {
     const int half = channels / 2;
+    const int many = channels % 16 == 0 ? 16 : 8;
     return map == MAP_INTERLEAVE     ? c % 2 * half + c / 2
+           : map == MAP_SCATTER      ? c % many * (channels / many) + c / many
            : map == MAP_DEINTERLEAVE ? c % half * 2 + c / half
                                      : c;
 }
 
-void apply_describe(const subject *s, const apply_shape *where, bool relu6, mbt_storage storage,
+void apply_describe(const subject *s, const apply_shape *where, bool clips, mbt_storage storage,
                     apply_trial *t)
 {
     const ref_shape *shape = &where->shape;
@@ -56,7 +65,10 @@ void apply_describe(const subject *s, const apply_shape *where, bool relu6, mbt_
     mbt_error err;
     memset(t, 0, sizeof *t);
     t->where = *where;
-    t->relu6 = relu6;
+    const mbt_activation act = !clips                     ? MBT_ACT_NONE
+                               : where->turn / 3 % 2 == 0 ? MBT_ACT_RELU6
+                                                          : MBT_ACT_RELU;
+    t->high = act == MBT_ACT_NONE ? 0 : act == MBT_ACT_RELU6 ? 6 : INFINITY;
     t->storage = storage;
     t->count = ref_elements(shape);
     assert_true((size_t)shape->c <= sizeof t->from / sizeof t->from[0]);
@@ -67,7 +79,7 @@ void apply_describe(const subject *s, const apply_shape *where, bool relu6, mbt_
     t->desc = (mbt_apply_desc){
         .source = {shape->c, shape->h, shape->w, where->sections_from, s->block},
         .destination = {shape->c, shape->h, shape->w, where->sections_to, s->block},
-        .act = relu6 ? MBT_ACT_RELU6 : MBT_ACT_NONE,
+        .act = act,
         .forward = &t->forward,
         .backward = &t->backward,
     };
@@ -117,7 +129,7 @@ void apply_values(subject *s, apply_trial *t, bool residual)
             t->residual[i] = r;
         }
     }
-    ref_apply(shape, t->from, t->y, t->a, t->b, t->residual, t->relu6, t->z);
+    ref_apply(shape, t->from, t->y, t->a, t->b, t->residual, t->high, t->z);
 }
 
 double *apply_run(subject *s, const apply_trial *t, const double *b, const double *residual)

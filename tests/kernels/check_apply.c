@@ -16,15 +16,15 @@ static bool begin(subject *s, const apply_trial *t, const char *more)
     return subject_begin(
         s, &t->desc, "%d channels, sections %d to %d, %s, map %dx%d, %d images%s, %s, y in %s%s",
         w->shape.c, w->sections_from, w->sections_to, channel_map_name(w->map), w->shape.h,
-        w->shape.w, w->shape.n, w->wide ? " of more" : "", t->relu6 ? "relu6" : "no activation",
+        w->shape.w, w->shape.n, w->wide ? " of more" : "", apply_activation(t),
         storage_name(t->storage), more);
 }
 
-static void against_reference(subject *s, const apply_shape *where, bool relu6, bool residual,
+static void against_reference(subject *s, const apply_shape *where, bool clips, bool residual,
                               mbt_storage storage)
 {
     apply_trial t;
-    apply_describe(s, where, relu6, storage, &t);
+    apply_describe(s, where, clips, storage, &t);
     if (begin(s, &t, residual ? ", residual" : "")) {
         apply_values(s, &t, residual);
         subject_compare(s, "z", apply_run(s, &t, t.b, t.residual), t.z, t.count, 1e-5);
@@ -34,17 +34,17 @@ static void against_reference(subject *s, const apply_shape *where, bool relu6, 
 }
 
 /* A NaN must reach the loss: it becomes neither 0 nor 6. Infinities are clamped like any number. */
-static void not_finite(subject *s, const apply_shape *where, bool relu6, mbt_storage storage)
+static void not_finite(subject *s, const apply_shape *where, bool clips, mbt_storage storage)
 {
     apply_trial t;
-    apply_describe(s, where, relu6, storage, &t);
+    apply_describe(s, where, clips, storage, &t);
     if (begin(s, &t, ", NaN and infinities")) {
         apply_values(s, &t, false);
         const double bad[] = {NAN, INFINITY, -INFINITY};
         for (size_t i = 0; i < t.count; i += 7) {
             t.y[i] = bad[i / 7 % 3];
         }
-        ref_apply(&where->shape, t.from, t.y, t.a, t.b, NULL, relu6, t.z);
+        ref_apply(&where->shape, t.from, t.y, t.a, t.b, NULL, t.high, t.z);
         const double *z = apply_run(s, &t, t.b, NULL);
         for (size_t i = 0; i < t.count; i++) {
             if (isnan(t.z[i]) != isnan(z[i]) || (isinf(t.z[i]) && z[i] != t.z[i])) {

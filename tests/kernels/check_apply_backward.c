@@ -11,7 +11,7 @@
 #include "kernels/apply_trial.h"
 #include "kernels/checks.h"
 
-enum flag { RELU6 = 1, WITH_E = 2, WITH_DU = 4, U_IS_DZ = 8, DU_IS_E = 16, FLAGS = 32 };
+enum flag { CLIPS = 1, WITH_E = 2, WITH_DU = 4, U_IS_DZ = 8, DU_IS_E = 16, FLAGS = 32 };
 /* In which storage maps are, and whether u goes past the cache. */
 enum variant { STREAM = 1, Y_BF16 = 2, U_BF16 = 4, E_BF16 = 8, DU_BF16 = 16, VARIANTS = 32 };
 
@@ -88,7 +88,7 @@ static void against_reference(subject *s, const apply_trial *t, int variants,
     const ref_shape *shape = &t->where.shape;
     double *du = subject_doubles(s, t->count), *u = subject_doubles(s, t->count);
     ref_sums *sums = subject_take(s, (size_t)shape->c * sizeof *sums);
-    ref_apply_backward(shape, t->from, dz, e, t->z, t->relu6, du, u);
+    ref_apply_backward(shape, t->from, dz, e, t->z, t->high, du, u);
     /* Sums are those of u as it is kept. */
     ref_backward_sums(shape, storage == MBT_STORAGE_BF16 ? got->u : u, t->y, mean, sums);
     subject_compare_kept(s, "u", got->u, u, t->count, 1e-6, storage);
@@ -114,7 +114,7 @@ static double *slopes(subject *s, const apply_trial *t, const double *y_step, co
             r[i] = (t->residual != NULL ? t->residual[i] : 0) + sign * *r_step;
         }
         sides[side] = subject_doubles(s, t->count);
-        ref_apply(shape, t->from, y, t->a, t->b, r, t->relu6, sides[side]);
+        ref_apply(shape, t->from, y, t->a, t->b, r, t->high, sides[side]);
     }
     for (size_t i = 0; i < t->count; i++) {
         sides[1][i] = (sides[1][i] - sides[0][i]) / (2 * (*y_step + *r_step));
@@ -182,17 +182,17 @@ static bool begin(subject *s, const apply_trial *t, int flags, int variants)
         "e %s, du %s",
         where->shape.c, where->sections_from, where->sections_to, channel_map_name(where->map),
         where->shape.h, where->shape.w, where->shape.n, where->wide ? " of more" : "",
-        t->relu6 ? "relu6" : "no activation", flags & WITH_E ? ", e" : "",
-        flags & WITH_DU ? ", du" : "", variants & STREAM ? ", stream" : "",
-        flags & U_IS_DZ ? ", u is dz" : "", flags & DU_IS_E ? ", du is e" : "",
-        storage_name(storage_of(variants, Y_BF16)), storage_name(storage_of(variants, U_BF16)),
-        storage_name(storage_of(variants, E_BF16)), storage_name(storage_of(variants, DU_BF16)));
+        apply_activation(t), flags & WITH_E ? ", e" : "", flags & WITH_DU ? ", du" : "",
+        variants & STREAM ? ", stream" : "", flags & U_IS_DZ ? ", u is dz" : "",
+        flags & DU_IS_E ? ", du is e" : "", storage_name(storage_of(variants, Y_BF16)),
+        storage_name(storage_of(variants, U_BF16)), storage_name(storage_of(variants, E_BF16)),
+        storage_name(storage_of(variants, DU_BF16)));
 }
 
 static void one_case(subject *s, const apply_shape *where, int flags, int variants)
 {
     apply_trial t;
-    apply_describe(s, where, (flags & RELU6) != 0, storage_of(variants, Y_BF16), &t);
+    apply_describe(s, where, (flags & CLIPS) != 0, storage_of(variants, Y_BF16), &t);
     if (allowed(&t, flags, variants) && begin(s, &t, flags, variants)) {
         apply_values(s, &t, (flags & WITH_DU) != 0);
         const double *dz = subject_values(s, t.count);
@@ -205,7 +205,7 @@ static void one_case(subject *s, const apply_shape *where, int flags, int varian
         }
         against_reference(s, &t, variants, &got, dz, flags & WITH_E ? e : NULL, mean);
         against_differences(s, &t, variants, &got, total);
-        if (!t.relu6) {
+        if (t.high == 0) {
             adjoint_identity(s, &t, variants, &got, total);
         }
         subject_end(s);
@@ -230,7 +230,7 @@ static void not_finite(subject *s, const apply_shape *where, int variants)
         const double *none = subject_values_as(s, t.count, storage_of(variants, E_BF16));
         const double *mean = subject_values(s, (size_t)where->shape.c);
         const struct result got = run(s, &t, flags, variants, dz, none, mean);
-        ref_apply_backward(&where->shape, t.from, dz, NULL, t.z, false, du, u);
+        ref_apply_backward(&where->shape, t.from, dz, NULL, t.z, 0, du, u);
         for (size_t i = 0; i < t.count; i++) {
             const double kept = subject_kept(u[i], storage_of(variants, U_BF16));
             const double kept_du = subject_kept(du[i], storage_of(variants, DU_BF16));

@@ -118,18 +118,17 @@ static void with_bias_and_activation(subject *s, struct trial *t)
     double *want = subject_doubles(s, count), *sum = subject_doubles(s, count);
     ref_conv_forward(r, t->x, t->weights, sum);
     t->bias = subject_values(s, (size_t)r->c_out);
-    for (int kind = 1; kind < 4; kind++) {
+    static const char *const what[] = {"with bias", "with relu6", "with bias and relu6",
+                                       "with relu", "with bias and relu"};
+    for (int kind = 1; kind < 6; kind++) {
         t->desc.bias = (kind & 1) != 0;
-        t->desc.act = (kind & 2) != 0 ? MBT_ACT_RELU6 : MBT_ACT_NONE;
+        t->desc.act = (mbt_activation)(kind / 2);
+        const double high = kind / 2 == MBT_ACT_RELU6 ? 6 : INFINITY;
         for (size_t i = 0; i < count; i++) {
             want[i] = sum[i] + (t->desc.bias ? t->bias[i / pixels % (size_t)r->c_out] : 0);
-            want[i] = t->desc.act == MBT_ACT_RELU6 ? fmin(fmax(want[i], 0), 6) : want[i];
+            want[i] = t->desc.act != MBT_ACT_NONE ? fmin(fmax(want[i], 0), high) : want[i];
         }
-        subject_compare(s,
-                        kind == 1   ? "with bias"
-                        : kind == 2 ? "with relu6"
-                                    : "with bias and relu6",
-                        run_pass(s, t, MBT_OP_CONV_FORWARD), want, count, 1e-5);
+        subject_compare(s, what[kind - 1], run_pass(s, t, MBT_OP_CONV_FORWARD), want, count, 1e-5);
     }
     t->desc.bias = false;
     t->desc.act = MBT_ACT_NONE;

@@ -14,7 +14,7 @@
 #include "kernels/checks.h"
 #include "kernels/weights.h"
 
-enum flag { RELU6 = 1, BF16 = 2, STREAM = 4, FLAGS = 8 };
+enum flag { CLIPS = 1, BF16 = 2, STREAM = 4, FLAGS = 8 };
 
 struct trial {
     apply_trial source;
@@ -173,7 +173,7 @@ static void backward_reference(subject *s, const struct trial *t)
     ref_norm_backward(&t->out, from.u, from.y, from.mean, from.c1, from.c2, from.c3, dy);
     ref_conv_backward_weights(&t->ref, t->source.z, dy, d_weights);
     ref_conv_backward_data(&t->ref, dy, t->weights, dz);
-    ref_apply_backward(&t->in, t->source.from, dz, NULL, t->source.z, t->source.relu6, want, u);
+    ref_apply_backward(&t->in, t->source.from, dz, NULL, t->source.z, t->source.high, want, u);
     subject_compare(s, "gradient of the weights", got.d_weights, d_weights, t->stored.count, 1e-5);
     subject_compare_kept(s, "u", got.u, want, t->n_in, 1e-6, t->storage);
     /* Sums are those of u as it is kept. */
@@ -233,7 +233,7 @@ static void adjoint_identity(subject *s, const struct trial *t)
 /* <conv(act(a*y + b), w), g>, by the naive passes. */
 static double loss(const struct trial *t, const double *g, double *z, double *out)
 {
-    ref_apply(&t->in, t->source.from, t->source.y, t->source.a, t->source.b, NULL, t->source.relu6,
+    ref_apply(&t->in, t->source.from, t->source.y, t->source.a, t->source.b, NULL, t->source.high,
               z);
     ref_conv_forward(&t->ref, z, t->weights, out);
     return ref_dot(out, g, t->n_out);
@@ -281,7 +281,7 @@ static void describe(const subject *s, struct trial *t, const apply_shape *where
     t->storage = (flags & BF16) != 0 ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32;
     t->stream = (flags & STREAM) != 0;
     t->wide = where->wide;
-    apply_describe(s, where, (flags & RELU6) != 0, t->storage, &t->source);
+    apply_describe(s, where, (flags & CLIPS) != 0, t->storage, &t->source);
     const int c = where->shape.c;
     t->ref = (ref_conv){where->shape.n, c, where->shape.h, where->shape.w, c, 3, stride, 1, c};
     t->in = where->shape;
@@ -309,7 +309,7 @@ static void one_case(subject *s, const apply_shape *where, int stride, int flags
                       "%s, %s%s",
                       t.in.c, where->sections_from, where->sections_to,
                       channel_map_name(where->map), t.in.h, t.in.w, stride, t.in.n,
-                      t.wide ? " of more" : "", flags & RELU6 ? "relu6" : "no activation",
+                      t.wide ? " of more" : "", apply_activation(&t.source),
                       storage_name(t.storage), t.stream ? ", stream" : "")) {
         const bool forward = s->row->op == MBT_OP_DEPTHWISE_FORWARD;
         t.stored = weights_make(&t.desc.conv, &t.ref);
@@ -320,7 +320,7 @@ static void one_case(subject *s, const apply_shape *where, int stride, int flags
         } else {
             backward_reference(s, &t);
         }
-        if (!t.source.relu6) {
+        if (t.source.high == 0) {
             adjoint_identity(s, &t);
         }
         if (!forward && t.n_in < 2000) {

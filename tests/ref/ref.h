@@ -39,13 +39,13 @@ size_t ref_elements(const ref_shape *shape);
 void ref_stats(const ref_shape *shape, const double *y, double *mean, double *m2);
 
 /* z[c] = act(a[f]*y[f] + b[f] + r[c]) with f = from[c]; from NULL: c. residual NULL: none.
- * relu6 keeps a NaN. */
+ * act cuts at 0 and high (infinity: ReLU) and keeps a NaN; high 0: no activation. */
 void ref_apply(const ref_shape *shape, const int *from, const double *y, const double *a,
-               const double *b, const double *residual, bool relu6, double *z);
+               const double *b, const double *residual, double high, double *z);
 
 /* du[c] = (dz[c] + e[c]) * act'(z[c]), and u[from[c]] = du[c]. e NULL: none. */
 void ref_apply_backward(const ref_shape *shape, const int *from, const double *dz, const double *e,
-                        const double *z, bool relu6, double *du, double *u);
+                        const double *z, double high, double *du, double *u);
 
 /* Per channel: the sums of u and of u*(y - mean), and what their terms come to without signs. */
 typedef struct ref_sums {

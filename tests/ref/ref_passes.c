@@ -40,13 +40,13 @@ void ref_stats(const ref_shape *s, const double *y, double *mean, double *m2)
     }
 }
 
-static double relu6_of(double v)
+static double activated(double v, double high)
 {
-    return isnan(v) ? v : fmin(fmax(v, 0), 6);
+    return isnan(v) || high == 0 ? v : fmin(fmax(v, 0), high);
 }
 
 void ref_apply(const ref_shape *s, const int *from, const double *y, const double *a,
-               const double *b, const double *residual, bool relu6, double *z)
+               const double *b, const double *residual, double high, double *z)
 {
     for (int n = 0; n < s->n; n++) {
         for (int c = 0; c < s->c; c++) {
@@ -55,14 +55,14 @@ void ref_apply(const ref_shape *s, const int *from, const double *y, const doubl
                 const size_t at = plane(s, n, c) + p;
                 const double v =
                     a[f] * y[plane(s, n, f) + p] + b[f] + (residual != NULL ? residual[at] : 0);
-                z[at] = relu6 ? relu6_of(v) : v;
+                z[at] = activated(v, high);
             }
         }
     }
 }
 
 void ref_apply_backward(const ref_shape *s, const int *from, const double *dz, const double *e,
-                        const double *z, bool relu6, double *du, double *u)
+                        const double *z, double high, double *du, double *u)
 {
     for (int n = 0; n < s->n; n++) {
         for (int c = 0; c < s->c; c++) {
@@ -70,7 +70,7 @@ void ref_apply_backward(const ref_shape *s, const int *from, const double *dz, c
             for (size_t p = 0; p < pixels_of(s); p++) {
                 const size_t at = plane(s, n, c) + p;
                 const double d = dz[at] + (e != NULL ? e[at] : 0);
-                du[at] = relu6 && !(z[at] > 0 && z[at] < 6) ? 0 : d;
+                du[at] = high > 0 && !(z[at] > 0 && z[at] < high) ? 0 : d;
                 u[plane(s, n, f) + p] = du[at];
             }
         }

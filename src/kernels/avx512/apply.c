@@ -5,9 +5,9 @@
 
 /* moves: sources_count. */
 INLINE void apply_block(const struct sources *y, const float *r, float *z, size_t floats, __m512 a,
-                        __m512 b, int moves, int relu6, int bf16)
+                        __m512 b, __m512 high, int moves, int clips, int bf16)
 {
-    const __m512 zero = _mm512_setzero_ps(), six = _mm512_set1_ps(6);
+    const __m512 zero = _mm512_setzero_ps();
     for (size_t at = 0; at < floats; at += 16) {
         if (moves == 0) {
             ask_ahead(y->from[0], at, bf16);
@@ -17,8 +17,8 @@ INLINE void apply_block(const struct sources *y, const float *r, float *z, size_
         if (r != NULL) {
             v = _mm512_add_ps(v, _mm512_load_ps(r + at));
         }
-        if (relu6) {
-            v = _mm512_min_ps(six, _mm512_max_ps(zero, v)); /* this order passes NaN on */
+        if (clips) {
+            v = _mm512_min_ps(high, _mm512_max_ps(zero, v)); /* this order passes NaN on */
         }
         _mm512_store_ps(z + at, v);
     }
@@ -26,18 +26,18 @@ INLINE void apply_block(const struct sources *y, const float *r, float *z, size_
 
 /* The flags are constants in each branch, so that the loop has none. */
 static void apply_flags(const struct sources *y, const float *r, float *z, size_t floats, __m512 a,
-                        __m512 b, int moves, bool relu6, bool bf16)
+                        __m512 b, __m512 high, int moves, bool clips, bool bf16)
 {
-    if (moves == 0 && r == NULL && relu6 && bf16) {
-        apply_block(y, NULL, z, floats, a, b, 0, 1, 1);
-    } else if (moves == 0 && r == NULL && relu6) {
-        apply_block(y, NULL, z, floats, a, b, 0, 1, 0);
-    } else if (moves == 0 && !relu6) {
-        apply_block(y, r, z, floats, a, b, 0, 0, bf16);
+    if (moves == 0 && r == NULL && clips && bf16) {
+        apply_block(y, NULL, z, floats, a, b, high, 0, 1, 1);
+    } else if (moves == 0 && r == NULL && clips) {
+        apply_block(y, NULL, z, floats, a, b, high, 0, 1, 0);
+    } else if (moves == 0 && !clips) {
+        apply_block(y, r, z, floats, a, b, high, 0, 0, bf16);
     } else if (moves == 2) {
-        apply_block(y, r, z, floats, a, b, 2, relu6, bf16);
+        apply_block(y, r, z, floats, a, b, high, 2, clips, bf16);
     } else {
-        apply_block(y, r, z, floats, a, b, moves, relu6, bf16);
+        apply_block(y, r, z, floats, a, b, high, moves, clips, bf16);
     }
 }
 
@@ -48,7 +48,8 @@ void mbt_apply_avx512(const mbt_apply_desc *desc, int n, mbt_map y, const float 
     const struct blocks from = blocks_of(&desc->source, y), to = blocks_of(destination, z);
     const struct blocks added = blocks_of(destination, residual);
     const size_t floats = (size_t)destination->h * (size_t)destination->w * 16;
-    const bool relu6 = desc->act == MBT_ACT_RELU6, bf16 = y.storage == MBT_STORAGE_BF16;
+    const bool clips = desc->act != MBT_ACT_NONE, bf16 = y.storage == MBT_STORAGE_BF16;
+    const __m512 high = _mm512_set1_ps(activation_high(desc->act));
     for (int k = 0; k < block_count(destination); k++) {
         const mbt_shuffle_block *move = &desc->forward->blocks[k];
         const __m512 va = gather_channels(move, a), vb = gather_channels(move, b);
@@ -57,7 +58,7 @@ void mbt_apply_avx512(const mbt_apply_desc *desc, int n, mbt_map y, const float 
         const unsigned char *r = residual.data != NULL ? block_first(&added, k) : NULL;
         unsigned char *out = block_first(&to, k);
         for (int i = 0; i < n; i++) {
-            apply_flags(&source, (const float *)r, (float *)out, floats, va, vb, moves, relu6,
+            apply_flags(&source, (const float *)r, (float *)out, floats, va, vb, high, moves, clips,
                         bf16);
             sources_next(&source);
             out += to.image;
@@ -71,35 +72,35 @@ struct block_in {
     const float *dz, *z; /* z NULL: no activation */
     const void *e;       /* NULL: none */
     int e_bf16;
+    __m512 high; /* bound of the activation */
 };
 
-INLINE __m512 masked(const struct block_in *in, size_t at, int with_e, int relu6)
+INLINE __m512 masked(const struct block_in *in, size_t at, int with_e, int clips)
 {
     __m512 dz = _mm512_load_ps(in->dz + at);
     if (with_e) {
         dz = _mm512_add_ps(dz, fetch(in->e, at, in->e_bf16));
     }
-    if (relu6) {
+    if (clips) {
         const __m512 v = _mm512_load_ps(in->z + at);
         const __mmask16 above = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
-        dz = _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, v, _mm512_set1_ps(6), _CMP_LT_OQ),
-                                 dz);
+        dz = _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, v, in->high, _CMP_LT_OQ), dz);
     }
     return dz;
 }
 
 /* What a source block's u is made of: one destination block, or lanes of several. */
 struct inputs {
-    struct block_in block[MOST];
+    struct block_in block[MBT_BLOCK_MAX];
     struct sources moved; /* masks and lanes */
 };
 
-INLINE __m512 masked_moved(const struct inputs *in, size_t at, int moves, int with_e, int relu6)
+INLINE __m512 masked_moved(const struct inputs *in, size_t at, int moves, int with_e, int clips)
 {
     __m512 v = _mm512_setzero_ps();
     for (int k = 0; k < moves; k++) {
         v = _mm512_mask_permutexvar_ps(v, in->moved.mask[k], in->moved.lane[k],
-                                       masked(&in->block[k], at, with_e, relu6));
+                                       masked(&in->block[k], at, with_e, clips));
     }
     return v;
 }
@@ -108,7 +109,7 @@ enum { CHAINS = 4 };
 
 /* At most FLUSH_PIXELS pixels from `at` on. */
 INLINE void backward_run(const struct inputs *in, const void *y, void *u, size_t at, size_t end,
-                         __m512 mean, struct sums *sums, int moves, int with_e, int relu6, int bf16,
+                         __m512 mean, struct sums *sums, int moves, int with_e, int clips, int bf16,
                          int stream)
 {
     const int pixels = (int)((end - at) / 16);
@@ -118,8 +119,8 @@ INLINE void backward_run(const struct inputs *in, const void *y, void *u, size_t
     }
     while (at < end) {
         for (int j = 0; j < CHAINS && at < end; j++, at += 16) {
-            __m512 v = moves == 0 ? masked(&in->block[0], at, with_e, relu6)
-                                  : masked_moved(in, at, moves, with_e, relu6);
+            __m512 v = moves == 0 ? masked(&in->block[0], at, with_e, clips)
+                                  : masked_moved(in, at, moves, with_e, clips);
             v = keep(u, at, v, bf16 & 1, stream);
             s[j] = _mm512_add_ps(s[j], v);
             q[j] = _mm512_fmadd_ps(v, _mm512_sub_ps(fetch(y, at, bf16 >> 1), mean), q[j]);
@@ -130,42 +131,43 @@ INLINE void backward_run(const struct inputs *in, const void *y, void *u, size_t
 }
 
 INLINE void backward_block(const struct inputs *in, const void *y, void *u, size_t floats,
-                           __m512 mean, struct sums *sums, int moves, int with_e, int relu6,
+                           __m512 mean, struct sums *sums, int moves, int with_e, int clips,
                            int bf16, int stream)
 {
     const size_t step = (size_t)FLUSH_PIXELS * 16;
     for (size_t at = 0; at < floats; at += step) {
         backward_run(in, y, u, at, floats - at < step ? floats : at + step, mean, sums, moves,
-                     with_e, relu6, bf16, stream);
+                     with_e, clips, bf16, stream);
     }
 }
 
 /* bf16: 1 for u, 2 for y. The flags are constants in each branch, so that the loop has none. */
 static void backward_flags(const struct inputs *in, const void *y, void *u, size_t floats,
-                           __m512 mean, struct sums *sums, int moves, bool with_e, bool relu6,
+                           __m512 mean, struct sums *sums, int moves, bool with_e, bool clips,
                            int bf16, bool stream)
 {
-    if (moves == 0 && relu6 && !with_e && bf16 == 3) {
+    if (moves == 0 && clips && !with_e && bf16 == 3) {
         if (stream) {
             backward_block(in, y, u, floats, mean, sums, 0, 0, 1, 3, 1);
         } else {
             backward_block(in, y, u, floats, mean, sums, 0, 0, 1, 3, 0);
         }
-    } else if (moves == 0 && relu6 && !with_e && bf16 == 0) {
+    } else if (moves == 0 && clips && !with_e && bf16 == 0) {
         backward_block(in, y, u, floats, mean, sums, 0, 0, 1, 0, stream);
-    } else if (moves == 0 && !relu6 && bf16 == 3) {
+    } else if (moves == 0 && !clips && bf16 == 3) {
         backward_block(in, y, u, floats, mean, sums, 0, with_e, 0, 3, stream);
-    } else if (moves == 0 && !relu6) {
+    } else if (moves == 0 && !clips) {
         backward_block(in, y, u, floats, mean, sums, 0, with_e, 0, bf16, stream);
     } else {
-        backward_block(in, y, u, floats, mean, sums, moves, with_e, relu6, bf16, stream);
+        backward_block(in, y, u, floats, mean, sums, moves, with_e, clips, bf16, stream);
     }
 }
 
 /* Where the maps of layout `destination` lie. */
 struct places {
     struct blocks dz, z, e;
-    bool relu6, with_e, e_bf16;
+    bool clips, with_e, e_bf16;
+    __m512 high;
 };
 
 static struct places places_of(const mbt_apply_desc *desc, const mbt_apply_backward_args *args)
@@ -174,9 +176,10 @@ static struct places places_of(const mbt_apply_desc *desc, const mbt_apply_backw
         .dz = blocks_of(&desc->destination, args->dz),
         .z = blocks_of(&desc->destination, args->z),
         .e = blocks_of(&desc->destination, args->e),
-        .relu6 = desc->act == MBT_ACT_RELU6,
+        .clips = desc->act != MBT_ACT_NONE,
         .with_e = args->e.data != NULL,
         .e_bf16 = args->e.storage == MBT_STORAGE_BF16,
+        .high = _mm512_set1_ps(activation_high(desc->act)),
     };
 }
 
@@ -185,16 +188,17 @@ static struct block_in block_in_of(const struct places *p, int k)
 {
     return (struct block_in){
         .dz = block_first(&p->dz, k),
-        .z = p->relu6 ? block_first(&p->z, k) : NULL,
+        .z = p->clips ? block_first(&p->z, k) : NULL,
         .e = p->with_e ? block_first(&p->e, k) : NULL,
         .e_bf16 = p->e_bf16,
+        .high = p->high,
     };
 }
 
 static void block_in_next(const struct places *p, struct block_in *in)
 {
     in->dz = (const float *)((const unsigned char *)in->dz + p->dz.image);
-    in->z = p->relu6 ? (const float *)((const unsigned char *)in->z + p->z.image) : NULL;
+    in->z = p->clips ? (const float *)((const unsigned char *)in->z + p->z.image) : NULL;
     in->e = p->with_e ? (const unsigned char *)in->e + p->e.image : NULL;
 }
 
@@ -209,7 +213,7 @@ static void residual_gradient(const mbt_apply_desc *desc, int n,
         unsigned char *du = block_first(&to, k);
         for (int i = 0; i < n; i++) {
             for (size_t at = 0; at < floats; at += 16) {
-                (void)keep(du, at, masked(&in, at, places->with_e, places->relu6),
+                (void)keep(du, at, masked(&in, at, places->with_e, places->clips),
                            args->du.storage == MBT_STORAGE_BF16, 0);
             }
             block_in_next(places, &in);
@@ -236,12 +240,12 @@ void mbt_apply_backward_avx512(const mbt_apply_desc *desc, int n,
         unsigned char *u = block_first(&u_blocks, k);
         struct sums sums = sums_zero();
         struct inputs in = {.moved = sources_of(&places.dz, move)};
-        for (int m = 0; m < MOST; m++) {
+        for (int m = 0; m < in.moved.n; m++) {
             in.block[m] =
                 block_in_of(&places, moves == 0 ? k : move->from[m < move->n_from ? m : 0]);
         }
         for (int i = 0; i < n; i++) {
-            backward_flags(&in, y, u, floats, mean, &sums, moves, places.with_e, places.relu6, bf16,
+            backward_flags(&in, y, u, floats, mean, &sums, moves, places.with_e, places.clips, bf16,
                            args->stream);
             for (int m = 0; m < (moves == 0 ? 1 : moves); m++) {
                 block_in_next(&places, &in.block[m]);

@@ -64,14 +64,13 @@ static struct feed feed_of(const mbt_depthwise_desc *desc, const struct blocks *
                            const float *a, const float *b, const float *mean)
 {
     const mbt_shuffle_block *move = &desc->apply.forward->blocks[k];
-    const bool relu6 = desc->apply.act == MBT_ACT_RELU6;
     return (struct feed){
         .y = sources_of(y, move),
         .a = gather_channels(move, a),
         .b = gather_channels(move, b),
         .mean = mean != NULL ? gather_channels(move, mean) : _mm512_setzero_ps(),
-        .low = _mm512_set1_ps(relu6 ? 0.0f : -INFINITY),
-        .high = _mm512_set1_ps(relu6 ? 6.0f : INFINITY),
+        .low = _mm512_set1_ps(activation_low(desc->apply.act)),
+        .high = _mm512_set1_ps(activation_high(desc->apply.act)),
         .width = desc->conv.in.w,
     };
 }
@@ -193,8 +192,10 @@ INLINE void forward_moves(const struct feed *feed, const struct ring *z, const _
         forward_plane(feed, z, taps, out, out_rows, first, stride, 0, bf16, stream);
     } else if (moves == 2) {
         forward_plane(feed, z, taps, out, out_rows, first, stride, 2, bf16, stream);
+    } else if (moves == SOME) {
+        forward_plane(feed, z, taps, out, out_rows, first, stride, SOME, bf16, stream);
     } else {
-        forward_plane(feed, z, taps, out, out_rows, first, stride, MOST, bf16, stream);
+        forward_plane(feed, z, taps, out, out_rows, first, stride, moves, bf16, stream);
     }
 }
 
@@ -435,8 +436,10 @@ INLINE void backward_moves(const struct feed *feed, const struct slope *slope,
         backward_plane(feed, slope, r, taps, d_taps, block, sums, stride, 0, bf16, stream);
     } else if (moves == 2) {
         backward_plane(feed, slope, r, taps, d_taps, block, sums, stride, 2, bf16, stream);
+    } else if (moves == SOME) {
+        backward_plane(feed, slope, r, taps, d_taps, block, sums, stride, SOME, bf16, stream);
     } else {
-        backward_plane(feed, slope, r, taps, d_taps, block, sums, stride, MOST, bf16, stream);
+        backward_plane(feed, slope, r, taps, d_taps, block, sums, stride, moves, bf16, stream);
     }
 }
 

@@ -31,8 +31,8 @@ static void norm_flags(const struct sources *u, const void *y, float *dy, size_t
         norm_block(u, y, dy, floats, c, 0, 0, 0);
     } else if (moves == 2 && u_bf16 && y_bf16) {
         norm_block(u, y, dy, floats, c, 2, 1, 1);
-    } else if (moves == MOST && u_bf16 && y_bf16) {
-        norm_block(u, y, dy, floats, c, MOST, 1, 1);
+    } else if (moves == SOME && u_bf16 && y_bf16) {
+        norm_block(u, y, dy, floats, c, SOME, 1, 1);
     } else {
         norm_block(u, y, dy, floats, c, moves, u_bf16, y_bf16);
     }

@@ -1,4 +1,5 @@
-/* 1x1 convolutions whose channels do not fill their blocks: 24 of 32, 12 of 16, 72 of 80.
+/* 1x1 convolutions whose channels do not fill their blocks, 24 of 32, 12 of 16, 72 of 80, or whose
+ * groups are narrow.
  *
  *     out[p][o] = act(sum over c of in[p][c] * w[c][o] + bias[o])     forward; backward data is the
  *                                                                    same with w transposed
@@ -344,7 +345,7 @@ static void run_data(const struct instance *self, const mbt_conv_args *args)
     const mbt_layout *from = back ? &desc->out : &desc->in, *to = back ? &desc->in : &desc->out;
     const mbt_map source = back ? args->out : args->in, target = back ? args->in : args->out;
     const struct side o = side_of(to);
-    const bool relu6 = !back && desc->act == MBT_ACT_RELU6;
+    const mbt_activation act = back ? MBT_ACT_NONE : desc->act;
     const size_t section = weights_floats(desc) / (size_t)desc->in.sections;
     for (int s = 0; s < desc->in.sections; s++) {
         const float *bias = back || args->bias == NULL
@@ -359,8 +360,8 @@ static void run_data(const struct instance *self, const mbt_conv_args *args)
                        (size_t)i * mbt_layout_image(to),
                 .c = side_of(from),
                 .pixels = (size_t)to->h * (size_t)to->w,
-                .low = _mm512_set1_ps(relu6 ? 0.0f : -INFINITY),
-                .high = _mm512_set1_ps(relu6 ? 6.0f : INFINITY),
+                .low = _mm512_set1_ps(activation_low(act)),
+                .high = _mm512_set1_ps(activation_high(act)),
             };
             multiply_image(job, &o, bias);
         }

@@ -84,22 +84,23 @@ INLINE __m512 keep(void *block, size_t at, __m512 v, int bf16, int stream)
     return v;
 }
 
-/* Where the lanes of a moved block come from: MOST blocks, of which those that the move does not
- * have are its first one once more, with no lane of theirs taken. */
-enum { MOST = 4 };
+/* Where the lanes of a moved block come from: SOME blocks at least, of which those that the move
+ * does not have are its first one once more, with no lane of theirs taken. */
+enum { SOME = 4 };
 
 struct sources {
-    const void *from[MOST]; /* of one image */
-    size_t image;           /* bytes to the next */
-    __mmask16 mask[MOST];
-    __m512i lane[MOST];
+    int n;                           /* how many are filled in */
+    const void *from[MBT_BLOCK_MAX]; /* of one image */
+    size_t image;                    /* bytes to the next */
+    __mmask16 mask[MBT_BLOCK_MAX];
+    __m512i lane[MBT_BLOCK_MAX];
 };
 
 /* Of the first image. */
 static inline struct sources sources_of(const struct blocks *blocks, const mbt_shuffle_block *move)
 {
-    struct sources s = {.image = blocks->image};
-    for (int k = 0; k < MOST; k++) {
+    struct sources s = {.image = blocks->image, .n = move->n_from > SOME ? move->n_from : SOME};
+    for (int k = 0; k < s.n; k++) {
         s.from[k] = block_first(blocks, move->from[k < move->n_from ? k : 0]);
         s.mask[k] = (__mmask16)move->mask[k];
         s.lane[k] = _mm512_loadu_si512(move->lane[k]);
@@ -110,22 +111,22 @@ static inline struct sources sources_of(const struct blocks *blocks, const mbt_s
 /* Block k as it is. */
 static inline struct sources source_straight(const struct blocks *blocks, int k)
 {
-    void *const first = block_first(blocks, k);
-    return (struct sources){.image = blocks->image, .from = {first, first, first, first}};
+    return (struct sources){.image = blocks->image, .n = 1, .from = {block_first(blocks, k)}};
 }
 
 static inline void sources_next(struct sources *s)
 {
-    for (int k = 0; k < MOST; k++) {
+    for (int k = 0; k < s->n; k++) {
         s->from[k] = (const unsigned char *)s->from[k] + s->image;
     }
 }
 
-/* How many sources a loop looks at: 0 when nothing moves; of few different values, so that each has
- * a loop of its own. */
+/* How many sources a loop looks at: 0 when nothing moves; up to SOME of few different values, so
+ * that each has a loop of its own. */
 static inline int sources_count(const mbt_shuffle *shuffle, int k)
 {
-    return shuffle->straight ? 0 : shuffle->blocks[k].n_from <= 2 ? 2 : MOST;
+    const int n = shuffle->straight ? 0 : shuffle->blocks[k].n_from;
+    return n > SOME ? n : n > 2 ? SOME : n > 0 ? 2 : 0;
 }
 
 /* `n`: how many of them are looked at, a constant so that the loop has no branch. The first one's

@@ -4,6 +4,7 @@
  * fall to a reference implementation for group widths that are no multiple of the block, and are
  * slower otherwise. Padded channels are given to oneDNN as real ones: they are zero on both sides,
  * and so are the weights between them. */
+#include <float.h>
 #include <stdlib.h>
 
 #include "conv.h"
@@ -41,6 +42,7 @@ static mbt_status create(const mbt_conv_desc *desc, mbt_op op, int n_images, voi
         return mbt_fail(err, MBT_FAILURE, "convolution: out of memory");
     }
     self->desc = *desc;
+    static const float clip[] = {[MBT_ACT_NONE] = 0, [MBT_ACT_RELU6] = 6, [MBT_ACT_RELU] = FLT_MAX};
     const mbt_shim_case what = {
         .pass = op == MBT_OP_CONV_FORWARD         ? MBT_SHIM_FORWARD
                 : op == MBT_OP_CONV_BACKWARD_DATA ? MBT_SHIM_BACKWARD_DATA
@@ -59,7 +61,7 @@ static mbt_status create(const mbt_conv_desc *desc, mbt_op op, int n_images, voi
         .depthwise = desc->depthwise,
         .image = desc->image,
         .bias = desc->bias && op == MBT_OP_CONV_FORWARD,
-        .relu6 = desc->act == MBT_ACT_RELU6 && op == MBT_OP_CONV_FORWARD,
+        .clip = op == MBT_OP_CONV_FORWARD ? clip[desc->act] : 0,
     };
     self->weights_section = (size_t)what.c_out * (size_t)(desc->depthwise ? 1 : what.c_in) *
                             (size_t)desc->kernel * (size_t)desc->kernel;

@@ -16,7 +16,7 @@ typedef struct mbt_shim_case {
     bool depthwise; /* c_in == c_out groups of one channel */
     bool image;     /* input plain nchw */
     bool bias;      /* forward alone: c_out floats are added to the output */
-    bool relu6;     /* forward alone: the output is clipped to 0 .. 6 */
+    float clip;     /* forward alone: the output is clipped to 0 .. clip; 0: it is not */
 } mbt_shim_case;
 
 typedef struct mbt_shim mbt_shim;

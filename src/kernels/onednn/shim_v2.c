@@ -71,12 +71,12 @@ static mbt_status describe(const mbt_shim_case *w, struct memories *m, mbt_error
     return status;
 }
 
-static mbt_status add_relu6(dnnl_primitive_attr_t attr, mbt_error *err)
+static mbt_status add_clip(dnnl_primitive_attr_t attr, float high, mbt_error *err)
 {
     dnnl_post_ops_t ops = NULL;
     mbt_status status = check(dnnl_post_ops_create(&ops), "post_ops_create", err);
     if (status == MBT_OK) {
-        status = check(dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_clip, 0.0f, 6.0f),
+        status = check(dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_clip, 0.0f, high),
                        "post_ops_append_eltwise", err);
     }
     if (status == MBT_OK) {
@@ -100,8 +100,8 @@ static mbt_status choose(const mbt_shim_case *w, const struct memories *m, dnnl_
     }
     status = check(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user),
                    "set_scratchpad_mode", err);
-    if (status == MBT_OK && w->relu6) {
-        status = add_relu6(attr, err);
+    if (status == MBT_OK && w->clip > 0) {
+        status = add_clip(attr, w->clip, err);
     }
     /* Right padding may be negative for a stride that does not divide: oneDNN infers the size. */
     const dnnl_dims_t right = {(w->h_out - 1) * w->stride + w->kernel - w->h_in - w->pad,

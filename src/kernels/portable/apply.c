@@ -18,7 +18,8 @@ static void gather_channels(const mbt_shuffle_block *move, int lanes, const floa
 
 static float activate(float v, mbt_activation act)
 {
-    return act == MBT_ACT_NONE ? v : v < 0 ? 0 : v > 6 ? 6 : v;
+    const float low = activation_low(act), high = activation_high(act);
+    return v < low ? low : v > high ? high : v;
 }
 
 void mbt_apply_portable(const mbt_apply_desc *desc, int n, mbt_map y, const float *a,
@@ -53,10 +54,11 @@ static void masked(const mbt_apply_desc *desc, const mbt_apply_backward_args *ar
     const size_t at = (size_t)pixel * (size_t)l->block;
     const float *dz = block_at(l, args->dz, image, k);
     const void *e = args->e.data != NULL ? block_at(l, args->e, image, k) : NULL;
-    const float *z = desc->act == MBT_ACT_RELU6 ? block_at(l, args->z, image, k) : NULL;
+    const float *z = desc->act != MBT_ACT_NONE ? block_at(l, args->z, image, k) : NULL;
+    const float high = activation_high(desc->act);
     for (size_t c = 0; c < (size_t)l->block; c++) {
         const float d = dz[at + c] + (e != NULL ? element(e, at + c, args->e.storage) : 0.0f);
-        to[c] = z == NULL || (z[at + c] > 0 && z[at + c] < 6) ? d : 0.0f;
+        to[c] = z == NULL || (z[at + c] > 0 && z[at + c] < high) ? d : 0.0f;
     }
 }
 
