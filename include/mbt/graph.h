@@ -14,6 +14,7 @@ typedef enum mbt_node_kind {
     MBT_NODE_CONV, /* no bias */
     MBT_NODE_BN,
     MBT_NODE_RELU6,
+    MBT_NODE_RELU,
     MBT_NODE_SHUFFLE, /* out[j*G + g] = in[g*(C/G) + j], networks.md A.2 */
     MBT_NODE_ADD,
     MBT_NODE_POOL, /* global average */
@@ -48,6 +49,7 @@ int mbt_graph_conv(mbt_graph *graph, int in, const char *name, int c_out, int ke
                    int groups); /* pad = kernel/2 */
 int mbt_graph_bn(mbt_graph *graph, int in, const char *name);
 int mbt_graph_relu6(mbt_graph *graph, int in);
+int mbt_graph_relu(mbt_graph *graph, int in);
 int mbt_graph_shuffle(mbt_graph *graph, int in, int groups);
 int mbt_graph_add(mbt_graph *graph, int a, int b);
 int mbt_graph_pool(mbt_graph *graph, int in);

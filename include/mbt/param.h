@@ -29,7 +29,8 @@ typedef enum mbt_param_kind {
 
 /* How a slice is stored. */
 typedef enum mbt_param_form {
-    MBT_FORM_DENSE,     /* [S][Po/B][Pi/B][kh][kw][B in][B out]: OIhw16i16o in each section */
+    MBT_FORM_DENSE,     /* [S][Po/B][Pi/B][kh][kw][B in][B out]: OIhw16i16o in each section; zero
+                           between groups that share a section */
     MBT_FORM_DEPTHWISE, /* [S*P/B][kh][kw][B]: Goihw16g */
     MBT_FORM_IMAGE,     /* [Po/B][kh][kw][I][B out]: Ohwi16o, for an input of few plain channels */
     MBT_FORM_CHANNELS,  /* [S*P]: one value a stored channel */
@@ -67,6 +68,10 @@ mbt_status mbt_params_add(mbt_params *params, const mbt_slice *slice,
  * pack writes zeros into the padding. */
 void mbt_slice_pack(const mbt_slice *slice, const float *canonical, float *block);
 void mbt_slice_unpack(const mbt_slice *slice, const float *block, float *canonical);
+
+/* Sets to zero what of a stored form is no element of the slice: a gradient between groups that
+ * share a section. */
+void mbt_slice_mask(const mbt_slice *slice, float *block);
 
 /* The slice of that name, or NULL. */
 const mbt_slice *mbt_params_find(const mbt_params *params, const char *name);

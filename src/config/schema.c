@@ -44,13 +44,13 @@ static const mbt_row rows[] = {
      "train on the first so many only; 0: all"},
 
     {"network.name", MBT_ROW_TEXT, FIELD(network.name), "mobilenetv2", 1, 0, NULL, "",
-     "mobilenetv2, mobilenetv2_torchvision, igcv3d, igcv3d_seed, igcv3d_seesaw"},
+     "one of the networks that mbtrain --help lists"},
     {"network.downsampling", MBT_ROW_I64, FIELD(network.downsampling), "8", 4, 32, NULL, "",
      "image size over size of the last map: 4 or 8 (CIFAR), 32 (ImageNet)"},
     {"network.width", MBT_ROW_F64, FIELD(network.width), "1", 0.05, 8, NULL, "",
      "multiplier of the channel counts"},
     {"network.depth", MBT_ROW_TEXT, FIELD(network.depth), "1.0", 1, 0, NULL, "",
-     "blocks per stage: 1.0, and for IGCV3-D 0.7 and 0.5"},
+     "blocks per stage: 1.0, and for IGCV3-D 0.7 and 0.5; layers of IGCV1 and igcv2_c416: 20 ..."},
     {"network.dropout", MBT_ROW_F64, FIELD(network.dropout), "0", 0, 0.95, NULL, "",
      "probability of dropping an input of the classifier"},
 

@@ -21,37 +21,31 @@ static const mbt_depth depths[] = {
     {"0.5", {1, 2, 3, 4, 2, 2, 1}},
 };
 
+#define SKELETON(blocks)                                                                           \
+    {                                                                                              \
+        .depths = depths, .n_depths = 3, .channels = MBT_MOBILE_CHANNELS, .width = width,          \
+        .activate = mbt_graph_relu6, .block = mbt_inverted_residual_block, .family = (blocks)      \
+    }
+
 /* No activation after the expansion, as the official symbol files. */
-static const mbt_inverted_residual official = {.depths = depths,
-                                               .n_depths = 3,
-                                               .groups = 2,
-                                               .shuffle = 1,
-                                               .first_expansion = 1,
-                                               .width = width};
+static const mbt_inverted_residual official_blocks = {
+    .groups = {2, 2}, .shuffle = 1, .first_expansion = 1};
+static const mbt_skeleton official = SKELETON(&official_blocks);
 
 /* SeesawNet's reproduction of the paper's CIFAR rows. */
-static const mbt_inverted_residual seesaw = {.depths = depths,
-                                             .n_depths = 3,
-                                             .groups = 2,
-                                             .shuffle = 1,
-                                             .output_shuffle = 1,
-                                             .first_expansion = 1,
-                                             .width = width};
+static const mbt_inverted_residual seesaw_blocks = {
+    .groups = {2, 2}, .shuffle = 1, .output_shuffle = 1, .first_expansion = 1};
+static const mbt_skeleton seesaw = SKELETON(&seesaw_blocks);
 
 /* The seed project's PyTorch network. */
-static const mbt_inverted_residual seed = {.depths = depths,
-                                           .n_depths = 3,
-                                           .groups = 2,
-                                           .expand_relu6 = 1,
-                                           .shuffle = 1,
-                                           .output_shuffle = 1,
-                                           .first_expansion = 1,
-                                           .width = width};
+static const mbt_inverted_residual seed_blocks = {
+    .groups = {2, 2}, .expand_relu6 = 1, .shuffle = 1, .output_shuffle = 1, .first_expansion = 1};
+static const mbt_skeleton seed = SKELETON(&seed_blocks);
 
-const mbt_arch_row mbt_arch_igcv3d = {"igcv3d", "IGCV3-D, the official network",
-                                      mbt_inverted_residual_build, &official};
+const mbt_arch_row mbt_arch_igcv3d = {"igcv3d", "IGCV3-D, the official network", mbt_skeleton_build,
+                                      &official};
 const mbt_arch_row mbt_arch_igcv3d_seesaw = {"igcv3d_seesaw", "IGCV3-D with the output permutation",
-                                             mbt_inverted_residual_build, &seesaw};
+                                             mbt_skeleton_build, &seesaw};
 const mbt_arch_row mbt_arch_igcv3d_seed = {
     "igcv3d_seed", "IGCV3-D with ReLU6 after the expansion and the output permutation",
-    mbt_inverted_residual_build, &seed};
+    mbt_skeleton_build, &seed};

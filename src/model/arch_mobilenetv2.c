@@ -9,20 +9,23 @@ static int width(int channels, double multiplier)
 
 static const mbt_depth depths[] = {{"1.0", {1, 2, 3, 4, 3, 3, 1}}};
 
+#define SKELETON(blocks)                                                                           \
+    {                                                                                              \
+        .depths = depths, .n_depths = 1, .channels = MBT_MOBILE_CHANNELS, .width = width,          \
+        .activate = mbt_graph_relu6, .block = mbt_inverted_residual_block, .family = (blocks)      \
+    }
+
 /* Table 2 read literally: the block with t = 1 has its 1x1 convolution, as in the seed project. */
-static const mbt_inverted_residual literal = {.depths = depths,
-                                              .n_depths = 1,
-                                              .groups = 1,
-                                              .expand_relu6 = 1,
-                                              .first_expansion = 1,
-                                              .width = width};
+static const mbt_inverted_residual literal = {
+    .groups = {1, 1}, .expand_relu6 = 1, .first_expansion = 1};
+static const mbt_skeleton with_first = SKELETON(&literal);
 
 /* Without it, as torchvision and the authors' later code. */
-static const mbt_inverted_residual torchvision = {
-    .depths = depths, .n_depths = 1, .groups = 1, .expand_relu6 = 1, .width = width};
+static const mbt_inverted_residual torchvision = {.groups = {1, 1}, .expand_relu6 = 1};
+static const mbt_skeleton without_first = SKELETON(&torchvision);
 
 const mbt_arch_row mbt_arch_mobilenetv2 = {"mobilenetv2", "MobileNetV2, table 2 of the paper",
-                                           mbt_inverted_residual_build, &literal};
+                                           mbt_skeleton_build, &with_first};
 const mbt_arch_row mbt_arch_mobilenetv2_torchvision = {
     "mobilenetv2_torchvision", "MobileNetV2 without the 1x1 convolution of the first block",
-    mbt_inverted_residual_build, &torchvision};
+    mbt_skeleton_build, &without_first};

@@ -1,8 +1,21 @@
-/* The rows that arch.c lists; each family's file defines its own. */
+/* The list of networks; each family's file defines its rows. */
 #ifndef MBT_MODEL_ARCH_ROWS_H
 #define MBT_MODEL_ARCH_ROWS_H
 
 #include "mbt/arch.h"
+
+/* clang-format off */
+/* In the order of help; a row NAME is the object mbt_arch_NAME. */
+#define MBT_ARCH_ROWS(row)       \
+    row(mobilenetv2)             \
+    row(mobilenetv2_torchvision) \
+    row(igcv3d)                  \
+    row(igcv3d_seesaw)           \
+    row(igcv3d_seed)             \
+    row(igcv2_c416)              \
+    row(igcv2_matched)           \
+    /* end */
+/* clang-format on */
 
 typedef struct mbt_arch_row {
     const char *name, *help;
@@ -11,7 +24,7 @@ typedef struct mbt_arch_row {
     const void *family; /* what build needs to tell this row from others */
 } mbt_arch_row;
 
-extern const mbt_arch_row mbt_arch_mobilenetv2, mbt_arch_mobilenetv2_torchvision;
-extern const mbt_arch_row mbt_arch_igcv3d, mbt_arch_igcv3d_seesaw, mbt_arch_igcv3d_seed;
+#define MBT_ARCH_DECLARE(row) extern const mbt_arch_row mbt_arch_##row;
+MBT_ARCH_ROWS(MBT_ARCH_DECLARE)
 
 #endif

@@ -262,6 +262,9 @@ void mbt_exec_backward(mbt_plan *plan, int n, float stats_scale, const mbt_exec_
     for (int i = plan->n_segments - 1; i >= 0; i--) {
         const mbt_segment *s = &plan->segments[i];
         backward_segment(plan, s, n, stats_scale, dropout, &listener);
+        if (s->weight >= 0 && omp_get_thread_num() == 0) {
+            mbt_slice_mask(&plan->params.slices[s->weight], plan->gradient);
+        }
         if (s->grad_count > 0) {
             tell(plan, s, &listener, s->grad_count);
         }

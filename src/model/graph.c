@@ -84,6 +84,11 @@ int mbt_graph_relu6(mbt_graph *graph, int in)
     return done(graph, append(graph, MBT_NODE_RELU6, "", in, -1));
 }
 
+int mbt_graph_relu(mbt_graph *graph, int in)
+{
+    return done(graph, append(graph, MBT_NODE_RELU, "", in, -1));
+}
+
 int mbt_graph_shuffle(mbt_graph *graph, int in, int groups)
 {
     mbt_node *node = append(graph, MBT_NODE_SHUFFLE, "", in, -1);

@@ -99,6 +99,13 @@ static void choose_storage(mbt_plan *plan)
             plan->values[s->residual].gradient_storage = storage;
         }
     }
+    /* What a segment only stores, its backward pass reads as an op's gradient. */
+    for (int i = 0; i < plan->n_segments; i++) {
+        const mbt_segment *s = &plan->segments[i];
+        if (s->op == MBT_SEGMENT_STORE) {
+            plan->values[s->stored].gradient_storage = MBT_STORAGE_FP32;
+        }
+    }
 }
 
 static mbt_status choose(mbt_plan *plan, mbt_segment *s, mbt_error *err)

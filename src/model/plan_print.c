@@ -15,6 +15,7 @@ static double mib(size_t bytes)
 
 static void print_segment(const mbt_plan *plan, const mbt_segment *s, FILE *out)
 {
+    const bool grouped = s->weight >= 0 && plan->params.slices[s->weight].dims[1] < s->z.c;
     char input[32], output[32], op[32], kernels[96];
     (void)snprintf(input, sizeof input, "%dx%dx%d", s->z.c, s->z.h, s->z.w);
     (void)snprintf(output, sizeof output, "-");
@@ -25,9 +26,9 @@ static void print_segment(const mbt_plan *plan, const mbt_segment *s, FILE *out)
     }
     if (s->op == MBT_SEGMENT_CONV) {
         (void)snprintf(op, sizeof op, "%dx%d%s%s", s->conv.kernel, s->conv.kernel,
-                       s->conv.depthwise         ? " dw"
-                       : s->conv.in.sections > 1 ? " g"
-                                                 : "",
+                       s->conv.depthwise ? " dw"
+                       : grouped         ? " g"
+                                         : "",
                        s->conv.stride > 1 ? " /2" : "");
         if (s->k_depthwise_forward != NULL) {
             (void)snprintf(kernels, sizeof kernels, "fused %s/%s", s->k_depthwise_forward->name,

@@ -1,9 +1,9 @@
 /* From graph to segments: what lies between two batch-norm barriers becomes one segment.
  *
  * Read backwards from a convolution's input, the nodes up to the last stored map must have the form
- *     [shuffle | relu6]* [add a stored value, then [shuffle]*] [bn] stored map
- * which covers the inverted residuals of MobileNetV2 and IGCV3. Anything else is refused by name.
- */
+ *     [shuffle | activation]* [add a stored value, then [shuffle]*] [bn] stored map
+ * which covers the blocks of all families. Of an addition of two branches the second is stored by a
+ * segment of its own (a projection shortcut). Anything else is refused by name. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -54,14 +54,59 @@ static int next_op(const mbt_graph *graph, int node)
     return -1;
 }
 
-/* Sections of the map that an op reads. A depthwise convolution and a pool go channel by channel:
- * they take the sections of whoever reads them, so that nothing moves in between. */
-static int sections_read(const mbt_graph *graph, int node)
+static bool by_channel(const mbt_graph *graph, int node)
 {
-    while (node >= 0 && (is_depthwise(graph, node) || graph->nodes[node].kind == MBT_NODE_POOL)) {
+    return is_depthwise(graph, node) || graph->nodes[node].kind == MBT_NODE_POOL;
+}
+
+/* A section a group; of groups that are narrower than a block as many share a section as fit into
+ * one, so that no block is mostly padding. */
+static int sections_of(const mbt_graph *graph, int node, int block)
+{
+    const int groups = graph->nodes[node].groups;
+    const int c = graph->nodes[node].c, c_in = graph->nodes[graph->nodes[node].in[0]].c;
+    const int widest = (c > c_in ? c : c_in) / groups;
+    int shared = block / widest > 1 ? block / widest : 1;
+    while (groups % shared != 0) {
+        shared--;
+    }
+    return groups / shared;
+}
+
+/* The addition that x is the result of, or -1. */
+static int addition_before(const mbt_graph *graph, int x)
+{
+    while (graph->nodes[x].kind == MBT_NODE_RELU6 || graph->nodes[x].kind == MBT_NODE_RELU ||
+           graph->nodes[x].kind == MBT_NODE_DROPOUT) {
+        x = graph->nodes[x].in[0];
+    }
+    return graph->nodes[x].kind == MBT_NODE_ADD ? x : -1;
+}
+
+/* The side of an addition that is stored, the second of two; -1 when none is. */
+static int stored_side(const struct build *b, int add)
+{
+    const mbt_node *node = &b->graph->nodes[add];
+    return b->value_of[node->in[1]] >= 0 ? 1 : b->value_of[node->in[0]] >= 0 ? 0 : -1;
+}
+
+/* Sections of the map that an op reads. A depthwise convolution and a pool go channel by channel:
+ * they take the sections of what is added to their input, or else of whoever reads them, so that
+ * nothing moves in between. */
+static int sections_read(const struct build *b, int node)
+{
+    const mbt_graph *graph = b->graph;
+    const int add = by_channel(graph, node) ? addition_before(graph, graph->nodes[node].in[0]) : -1;
+    if (add >= 0 && stored_side(b, add) >= 0) {
+        const int added = b->value_of[graph->nodes[add].in[stored_side(b, add)]];
+        return b->plan->values[added].layout.sections;
+    }
+    while (node >= 0 && by_channel(graph, node)) {
         node = next_op(graph, node);
     }
-    return node >= 0 && graph->nodes[node].kind == MBT_NODE_CONV ? graph->nodes[node].groups : 1;
+    return node >= 0 && graph->nodes[node].kind == MBT_NODE_CONV
+               ? sections_of(graph, node, mbt_isa_block(b->plan->options.isa))
+               : 1;
 }
 
 static int add_value(struct build *b, mbt_layout layout)
@@ -117,10 +162,11 @@ static mbt_status read_expression(struct build *b, int x, struct expression *e, 
         }
         switch (node->kind) {
         case MBT_NODE_RELU6:
+        case MBT_NODE_RELU:
             if (e->act != MBT_ACT_NONE || e->residual >= 0) {
                 return refuse(b, at, "an activation cannot stand here", err);
             }
-            e->act = MBT_ACT_RELU6;
+            e->act = node->kind == MBT_NODE_RELU ? MBT_ACT_RELU : MBT_ACT_RELU6;
             at = node->in[0];
             break;
         case MBT_NODE_SHUFFLE: {
@@ -132,8 +178,8 @@ static mbt_status read_expression(struct build *b, int x, struct expression *e, 
             break;
         }
         case MBT_NODE_ADD: {
-            const int side = b->value_of[node->in[1]] >= 0 ? 1 : 0;
-            if (e->residual >= 0 || e->map != NULL || b->value_of[node->in[side]] < 0) {
+            const int side = stored_side(b, at);
+            if (e->residual >= 0 || e->map != NULL || side < 0) {
                 return refuse(b, at, "an addition needs one stored side and no shuffle behind it",
                               err);
             }
@@ -177,15 +223,23 @@ static mbt_status make_shuffles(mbt_segment *s, const mbt_layout *from, const in
 }
 
 /* A segment reads a value, and writes its gradient: nobody else may. A value that a segment's
- * source made is read by that segment too, which adds the gradient that comes this other way. */
+ * source made is read by that segment's op too, which adds the gradient that comes this other way.
+ */
 static mbt_status add_reader(struct build *b, int node, int value, mbt_error *err)
 {
     const bool first = b->readers[value]++ == 0;
     if (b->producer[value] < 0) {
         return first ? MBT_OK : refuse(b, node, "reads a value that another reads already", err);
     }
-    b->plan->segments[b->producer[value]].extra = value;
+    mbt_segment *producer = &b->plan->segments[b->producer[value]];
+    producer->extra = producer->op == MBT_SEGMENT_STORE ? -1 : value;
     return first ? MBT_OK : refuse(b, node, "reads a value that two others read already", err);
+}
+
+/* Whether a segment did nothing but store the value. */
+static bool is_branch(const struct build *b, int value)
+{
+    return b->producer[value] >= 0 && b->plan->segments[b->producer[value]].op == MBT_SEGMENT_STORE;
 }
 
 static mbt_status set_apply(struct build *b, mbt_segment *s, int x, mbt_error *err)
@@ -223,7 +277,7 @@ static mbt_status set_apply(struct build *b, mbt_segment *s, int x, mbt_error *e
         b->producer[s->stored] = b->plan->n_segments;
         b->value_of[x] = s->stored;
     }
-    s->du = s->residual >= 0 && !s->shuffle_backward.straight;
+    s->du = s->residual >= 0 && (!s->shuffle_backward.straight || is_branch(b, s->residual));
 done:
     free(e.map);
     return status;
@@ -287,15 +341,53 @@ static int add_norm(struct build *b, int conv)
     return -1;
 }
 
+/* A value with nothing but a source: the end of a network that does not end in an op (a block on
+ * its own), or one branch of an addition. */
+static mbt_status add_store(struct build *b, int node, mbt_layout layout, const char *name,
+                            mbt_error *err)
+{
+    mbt_segment *s = &b->plan->segments[b->plan->n_segments];
+    s->z = layout;
+    s->op = MBT_SEGMENT_STORE;
+    s->weight = s->bias = s->norm = s->to = -1;
+    (void)snprintf(s->name, sizeof s->name, "%s", name);
+    b->consumers[node] = 2; /* it is read: keep it */
+    const mbt_status status = set_source(b, s, node, err);
+    b->segment_node[b->plan->n_segments++] = -1;
+    return status == MBT_OK && s->stored < 0 ? refuse(b, node, "cannot end a network", err)
+                                             : status;
+}
+
+static mbt_status add_end(struct build *b, int node, mbt_error *err)
+{
+    const mbt_node *last = &b->graph->nodes[node];
+    if (b->plan->n_values == 0) {
+        return refuse(b, node, "there is no convolution before it", err);
+    }
+    const mbt_value *made = &b->plan->values[b->plan->n_values - 1];
+    const mbt_layout layout = {last->c, last->h, last->w, made->layout.sections,
+                               made->layout.block};
+    return add_store(b, node, layout, "output", err);
+}
+
 static mbt_status add_op(struct build *b, int node, mbt_error *err)
 {
     const mbt_node *op = &b->graph->nodes[node];
     const mbt_node *in = &b->graph->nodes[op->in[0]];
     const int block = mbt_isa_block(b->plan->options.isa);
-    mbt_segment *s = &b->plan->segments[b->plan->n_segments];
-    const int sections = sections_read(b->graph, node);
+    const int sections = sections_read(b, node);
     const mbt_layout out = {op->c, op->h, op->w, sections, block};
-    s->z = (mbt_layout){in->c, in->h, in->w, sections, block};
+    const mbt_layout z = {in->c, in->h, in->w, sections, block};
+    const int add = addition_before(b->graph, op->in[0]);
+    if (add >= 0 && b->value_of[op->in[0]] < 0 && stored_side(b, add) < 0) {
+        const int side = b->graph->nodes[add].in[1];
+        const mbt_status status = add_store(b, side, z, b->graph->nodes[side].name, err);
+        if (status != MBT_OK) {
+            return status;
+        }
+    }
+    mbt_segment *s = &b->plan->segments[b->plan->n_segments];
+    s->z = z;
     s->op = op->kind == MBT_NODE_POOL ? MBT_SEGMENT_POOL : MBT_SEGMENT_CONV;
     (void)snprintf(s->name, sizeof s->name, "%s", op->name);
     if (s->op == MBT_SEGMENT_CONV) {
@@ -324,26 +416,6 @@ static mbt_status add_op(struct build *b, int node, mbt_error *err)
     }
     b->segment_node[b->plan->n_segments++] = node;
     return MBT_OK;
-}
-
-/* A network that does not end in an op (a block on its own): its last value is stored. */
-static mbt_status add_store(struct build *b, int node, mbt_error *err)
-{
-    const mbt_node *last = &b->graph->nodes[node];
-    mbt_segment *s = &b->plan->segments[b->plan->n_segments];
-    if (b->plan->n_values == 0) {
-        return refuse(b, node, "there is no convolution before it", err);
-    }
-    const mbt_value *made = &b->plan->values[b->plan->n_values - 1];
-    s->z = (mbt_layout){last->c, last->h, last->w, made->layout.sections, made->layout.block};
-    s->op = MBT_SEGMENT_STORE;
-    s->weight = s->bias = s->norm = s->to = -1;
-    (void)snprintf(s->name, sizeof s->name, "output");
-    b->consumers[node] = 2; /* the caller reads it: keep it */
-    const mbt_status status = set_source(b, s, node, err);
-    b->segment_node[b->plan->n_segments++] = -1;
-    return status == MBT_OK && s->stored < 0 ? refuse(b, node, "cannot end a network", err)
-                                             : status;
 }
 
 /* ---- parameters ---- */
@@ -444,7 +516,7 @@ static mbt_status build_all(struct build *b, mbt_error *err)
         }
     }
     if (status == MBT_OK && !is_op(graph->nodes[last].kind)) {
-        status = add_store(b, last, err);
+        status = add_end(b, last, err);
     }
     for (int i = b->plan->n_segments - 1; i >= 0 && status == MBT_OK; i--) {
         status = add_segment_slices(b, i, err);

@@ -32,6 +32,12 @@ static size_t dense_floats(const mbt_slice *slice)
            taps(slice);
 }
 
+/* Groups of the convolution that share a section. */
+static size_t groups_in_section(const mbt_slice *slice)
+{
+    return (size_t)slice->in.c / dim(slice, 1) / (size_t)slice->in.sections;
+}
+
 static size_t dense_index(const mbt_slice *slice, place p)
 {
     size_t block = (size_t)slice->out.block;
@@ -39,10 +45,11 @@ static size_t dense_index(const mbt_slice *slice, place p)
     size_t out_blocks = (size_t)mbt_layout_section(&slice->out) / block;
     size_t in_blocks = (size_t)mbt_layout_section(&slice->in) / block;
     size_t local = p.o % channels;
+    size_t in = local / (channels / groups_in_section(slice)) * dim(slice, 1) + p.i;
     size_t index = p.o / channels * out_blocks + local / block;
-    index = index * in_blocks + p.i / block;
+    index = index * in_blocks + in / block;
     index = index * taps(slice) + p.t;
-    index = index * block + p.i % block;
+    index = index * block + in % block;
     return index * block + local % block;
 }
 
@@ -121,7 +128,8 @@ static const char *fault_of(const mbt_slice *slice)
     case MBT_FORM_DENSE:
         if (!layout_is_sane(&slice->in) || slice->in.sections != slice->out.sections ||
             slice->in.block != slice->out.block || slice->rank < 2 ||
-            slice->dims[1] != slice->in.c / slice->in.sections)
+            slice->in.c / slice->in.sections % slice->dims[1] != 0 ||
+            slice->out.c % (slice->in.c / slice->dims[1]) != 0)
             return "the input layout does not fit the shape";
         return NULL;
     case MBT_FORM_DEPTHWISE:
@@ -182,6 +190,27 @@ void mbt_slice_unpack(const mbt_slice *slice, const float *block, float *canonic
         for (p.i = 0; p.i < n_in; p.i++)
             for (p.t = 0; p.t < n_taps; p.t++)
                 *canonical++ = stored[forms[slice->form].index(slice, p)];
+}
+
+void mbt_slice_mask(const mbt_slice *slice, float *block)
+{
+    if (slice->form != MBT_FORM_DENSE || groups_in_section(slice) < 2) {
+        return;
+    }
+    float *at = block + slice->offset;
+    const size_t b = (size_t)slice->out.block, n_in = dim(slice, 1);
+    const size_t n_out = dim(slice, 0) / ((size_t)slice->in.c / n_in);
+    const size_t out_blocks = (size_t)mbt_layout_section(&slice->out) / b;
+    const size_t in_blocks = (size_t)mbt_layout_section(&slice->in) / b;
+    const size_t blocks = (size_t)slice->out.sections * out_blocks * in_blocks;
+    for (size_t k = 0; k < blocks; k++) {
+        const size_t o = k / in_blocks % out_blocks * b, i = k % in_blocks * b;
+        for (size_t t = 0; t < taps(slice) * b * b; t++, at++) {
+            if ((o + t % b) / n_out != (i + t / b % b) / n_in) {
+                *at = 0;
+            }
+        }
+    }
 }
 
 const mbt_slice *mbt_params_find(const mbt_params *params, const char *name)

@@ -131,17 +131,18 @@ bool gradient_check_input(gradient_check *c)
     return stood_out;
 }
 
-/* How much of what a ReLU6 reads comes from the node: all, half when another is added, or 0. */
+/* How much of what an activation reads comes from the node: all, half when another is added, or 0.
+ */
 static float activated(const mbt_graph *graph, int node)
 {
     float part = 0;
     for (int i = node + 1; i < graph->n_nodes && part == 0; i++) {
         if (graph->nodes[i].in[0] == node || graph->nodes[i].in[1] == node) {
             const mbt_node_kind kind = graph->nodes[i].kind;
-            part = kind == MBT_NODE_RELU6     ? 1
-                   : kind == MBT_NODE_SHUFFLE ? activated(graph, i)
-                   : kind == MBT_NODE_ADD     ? activated(graph, i) / 2
-                                              : 0;
+            part = kind == MBT_NODE_RELU6 || kind == MBT_NODE_RELU ? 1
+                   : kind == MBT_NODE_SHUFFLE                      ? activated(graph, i)
+                   : kind == MBT_NODE_ADD                          ? activated(graph, i) / 2
+                                                                   : 0;
         }
     }
     return part;

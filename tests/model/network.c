@@ -33,6 +33,12 @@ const network_wish network_families[NETWORK_FAMILIES] = {
      .dropout = 0.5,
      .group = NETWORK_GROUP,
      .input_gradient = true},
+    {.name = "igcv2_matched",
+     .depth = "0.5",
+     .downsampling = 8,
+     .width = 0.25,
+     .group = NETWORK_GROUP},
+    {.name = "igcv2_c416", .depth = "20", .downsampling = 4, .width = 0.1, .group = NETWORK_GROUP},
 };
 
 network *network_of(const mbt_graph *graph, const mbt_plan_options *options)

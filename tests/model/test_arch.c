@@ -78,6 +78,11 @@ static void counts_are_the_published_ones(void **state)
         /* Permutations and activations have no parameters. */
         {"igcv3d_seesaw", "1.0", 4, 32, 100, 2338788, 166.2, 0.1},
         {"igcv3d_seed", "1.0", 8, 32, 10, 2223498, 93.5, 0.1},
+        {"igcv2_c416", "20", 4, 32, 100, 650308, 123.5, 0.1},
+        {"igcv2_c416", "20", 4, 32, 10, 500458, 123.3, 0.1},
+        {"igcv2_matched", "1.0", 4, 32, 10, 2318410, 167.6, 0.1},
+        {"igcv2_matched", "1.0", 4, 32, 100, 2433700, 167.7, 0.1},
+        {"igcv2_matched", "1.0", 8, 32, 10, 2318410, 70.9, 0.1},
         {"mobilenetv2_torchvision", "1.0", 32, 224, 1000, 3504872, 300.8, 0.1},
         {"mobilenetv2", "1.0", 32, 224, 1000, 3505960, 313.6, 0.1},
         {"igcv3d", "1.0", 32, 224, 1000, 3491688, 313, 1},
@@ -133,11 +138,11 @@ static void variants_differ_as_documented(void **state)
 {
     static const struct {
         const char *name;
-        int convolutions, relu6, shuffles, adds;
+        int convolutions, relu6, relu, shuffles, adds;
     } rows[] = {
-        {"mobilenetv2", 53, 36, 0, 10},  {"mobilenetv2_torchvision", 52, 35, 0, 10},
-        {"igcv3d", 98, 34, 32, 25},      {"igcv3d_seesaw", 98, 34, 64, 25},
-        {"igcv3d_seed", 98, 66, 64, 25},
+        {"mobilenetv2", 53, 36, 0, 0, 10},  {"mobilenetv2_torchvision", 52, 35, 0, 0, 10},
+        {"igcv3d", 98, 34, 0, 32, 25},      {"igcv3d_seesaw", 98, 34, 0, 64, 25},
+        {"igcv3d_seed", 98, 66, 0, 64, 25}, {"igcv2_matched", 98, 0, 34, 32, 25},
     };
     (void)state;
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
@@ -152,6 +157,7 @@ static void variants_differ_as_documented(void **state)
         assert_int_equal(count_kind(&graph, MBT_NODE_CONV), rows[r].convolutions);
         assert_int_equal(count_kind(&graph, MBT_NODE_BN), rows[r].convolutions);
         assert_int_equal(count_kind(&graph, MBT_NODE_RELU6), rows[r].relu6);
+        assert_int_equal(count_kind(&graph, MBT_NODE_RELU), rows[r].relu);
         assert_int_equal(count_kind(&graph, MBT_NODE_SHUFFLE), rows[r].shuffles);
         assert_int_equal(count_kind(&graph, MBT_NODE_ADD), rows[r].adds);
         assert_int_equal(marked, rows[r].adds);

@@ -49,6 +49,11 @@ static int width(int channels, double multiplier)
     return c + c % 2;
 }
 
+static int width_of_fours(int channels, double multiplier)
+{
+    return ((int)(channels * multiplier) + 3) / 4 * 4;
+}
+
 static const mbt_depth few = {"few", {1, 2, 2, 1, 0, 0, 0}};
 
 struct wish {
@@ -62,10 +67,14 @@ struct wish {
 static network *make(const struct wish *wish)
 {
     mbt_inverted_residual family = wish->family;
-    family.depths = &few;
-    family.n_depths = 1;
     family.first_expansion = 1;
-    family.width = width;
+    const mbt_skeleton skeleton = {.depths = &few,
+                                   .n_depths = 1,
+                                   .channels = MBT_MOBILE_CHANNELS,
+                                   .width = family.groups[1] > 2 ? width_of_fours : width,
+                                   .activate = mbt_graph_relu6,
+                                   .block = mbt_inverted_residual_block,
+                                   .family = &family};
     const mbt_arch_request request = {.name = "few",
                                       .depth = "few",
                                       .downsampling = 4,
@@ -83,7 +92,7 @@ static network *make(const struct wish *wish)
                                       .input_gradient = wish->input_gradient};
     mbt_graph graph = {0};
     mbt_error err = {0};
-    if (mbt_inverted_residual_build(&request, &family, &graph, &err) != MBT_OK) {
+    if (mbt_skeleton_build(&request, &skeleton, &graph, &err) != MBT_OK) {
         fail_msg("%s", err.message);
     }
     return network_of(&graph, &options);
@@ -127,7 +136,7 @@ static void check_network(const struct wish *wish)
 static void mobilenetv2(void **state)
 {
     (void)state;
-    check_network(&(struct wish){.family = {.groups = 1, .expand_relu6 = 1},
+    check_network(&(struct wish){.family = {.groups = {1, 1}, .expand_relu6 = 1},
                                  .dropout = 0.2,
                                  .group = 6,
                                  .n = 6,
@@ -138,7 +147,7 @@ static void mobilenetv2(void **state)
 static void mobilenetv2_in_part_and_to_its_input(void **state)
 {
     (void)state;
-    check_network(&(struct wish){.family = {.groups = 1, .expand_relu6 = 1},
+    check_network(&(struct wish){.family = {.groups = {1, 1}, .expand_relu6 = 1},
                                  .group = 7,
                                  .tile = 2,
                                  .n = 5,
@@ -149,7 +158,7 @@ static void mobilenetv2_in_part_and_to_its_input(void **state)
 static void igcv3d(void **state)
 {
     (void)state;
-    check_network(&(struct wish){.family = {.groups = 2, .shuffle = 1},
+    check_network(&(struct wish){.family = {.groups = {2, 2}, .shuffle = 1},
                                  .group = 6,
                                  .n = 6,
                                  .isa = mbt_cpu_isa(),
@@ -160,7 +169,7 @@ static void igcv3d(void **state)
 static void igcv3d_with_output_permutation(void **state)
 {
     (void)state;
-    check_network(&(struct wish){.family = {.groups = 2, .shuffle = 1, .output_shuffle = 1},
+    check_network(&(struct wish){.family = {.groups = {2, 2}, .shuffle = 1, .output_shuffle = 1},
                                  .group = 6,
                                  .tile = 3,
                                  .n = 6,
@@ -171,7 +180,7 @@ static void igcv3d_seed(void **state)
 {
     (void)state;
     check_network(&(struct wish){
-        .family = {.groups = 2, .expand_relu6 = 1, .shuffle = 1, .output_shuffle = 1},
+        .family = {.groups = {2, 2}, .expand_relu6 = 1, .shuffle = 1, .output_shuffle = 1},
         .dropout = 0.5,
         .group = 6,
         .tile = 4,
@@ -179,12 +188,23 @@ static void igcv3d_seed(void **state)
         .isa = mbt_cpu_isa()});
 }
 
+/* Four groups behind two. */
+static void igcv3_of_two_and_four_groups(void **state)
+{
+    (void)state;
+    check_network(&(struct wish){.family = {.groups = {2, 4}, .shuffle = 1},
+                                 .group = 6,
+                                 .tile = 2,
+                                 .n = 6,
+                                 .isa = mbt_cpu_isa()});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mobilenetv2), cmocka_unit_test(mobilenetv2_in_part_and_to_its_input),
         cmocka_unit_test(igcv3d),      cmocka_unit_test(igcv3d_with_output_permutation),
-        cmocka_unit_test(igcv3d_seed),
+        cmocka_unit_test(igcv3d_seed), cmocka_unit_test(igcv3_of_two_and_four_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

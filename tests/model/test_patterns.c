@@ -137,6 +137,52 @@ static void dropout_that_is_off(mbt_graph *g)
     (void)mbt_graph_linear(g, mbt_graph_dropout(g, mbt_graph_pool(g, a), 0), "fc", 12);
 }
 
+/* A projection shortcut: both sides of the addition are branches of what was stored. */
+static void add_of_two_branches(mbt_graph *g)
+{
+    const int x = input(g);
+    const int a = conv_bn(g, x, "a", CHANNELS, 1, 1), b = conv_bn(g, x, "b", CHANNELS, 1, 1);
+    (void)mbt_graph_pool(g, mbt_graph_add(g, a, b));
+}
+
+static void projection_shortcut(mbt_graph *g)
+{
+    const int x = mbt_graph_relu(g, conv_bn(g, input(g), "x", CHANNELS, 1, 1));
+    const int a = mbt_graph_shuffle(g, conv_bn(g, x, "a", 2 * CHANNELS, 3, 6), 4);
+    const int b = conv_bn(g, x, "b", 2 * CHANNELS, 1, 6);
+    const int y = mbt_graph_relu(g, mbt_graph_add(g, a, b));
+    const int c = conv_bn(g, y, "c", 2 * CHANNELS, 3, 6);
+    (void)mbt_graph_pool(g, mbt_graph_relu(g, mbt_graph_add(g, c, y)));
+}
+
+/* IGCV1's: two convolutions of different groups without a norm between them. */
+static void interleaved_groups(mbt_graph *g)
+{
+    const int x = mbt_graph_relu(g, conv_bn(g, input(g), "x", 36, 1, 1));
+    const int a = mbt_graph_conv(g, x, "a", 36, 3, 1, 12);
+    const int b = conv_bn(g, mbt_graph_shuffle(g, a, 12), "b", 36, 1, 3);
+    const int y = mbt_graph_relu(g, mbt_graph_shuffle(g, b, 3));
+    (void)mbt_graph_pool(g, conv_bn(g, y, "c", 24, 3, 12));
+}
+
+/* IGCV2's, with a residual: groups of 8, and of 24 that become 8 times 3. */
+static void channelwise_and_two_group_convolutions(mbt_graph *g)
+{
+    const int x = mbt_graph_relu(g, conv_bn(g, input(g), "x", 48, 1, 1));
+    const int a = conv_bn(g, conv_bn(g, x, "a", 48, 3, 48), "b", 48, 1, 6);
+    const int b = conv_bn(g, mbt_graph_shuffle(g, a, 6), "c", 48, 1, 6);
+    const int y = mbt_graph_relu(g, mbt_graph_add(g, b, x));
+    (void)mbt_graph_pool(g, conv_bn(g, conv_bn(g, y, "d", 48, 3, 48), "e", 96, 1, 2));
+}
+
+/* Two outputs a channel: a group convolution that is almost channel by channel. */
+static void channelwise_that_widens(mbt_graph *g)
+{
+    const int a = mbt_graph_conv(g, input(g), "a", 2 * CHANNELS, 3, 2, CHANNELS);
+    const int b = mbt_graph_shuffle(g, mbt_graph_conv(g, a, "b", 2 * CHANNELS, 1, 1, 6), 6);
+    (void)mbt_graph_pool(g, conv_bn(g, b, "c", 2 * CHANNELS, 1, 6));
+}
+
 /* <g, output> for some g: a gradient with no pattern of its own. */
 static double projection(network *net, int n)
 {
@@ -232,6 +278,11 @@ static const struct pattern patterns[] = {
     {"an activation before and behind shuffles", activation_before_and_behind_shuffles},
     {"a pool of a grouped map", pool_of_a_grouped_map},
     {"a stored map read in two layouts", map_read_in_two_layouts},
+    {"an addition of two branches", add_of_two_branches},
+    {"a projection shortcut", projection_shortcut},
+    {"interleaved groups", interleaved_groups},
+    {"channel-wise and two group convolutions", channelwise_and_two_group_convolutions},
+    {"a channel-wise convolution that widens", channelwise_that_widens},
     {"dropout before the classifier", dropout_before_the_classifier},
     {"dropout that is off", dropout_that_is_off},
 };

@@ -60,13 +60,6 @@ static void two_activations(mbt_graph *g)
     (void)mbt_graph_pool(g, mbt_graph_relu6(g, mbt_graph_relu6(g, a)));
 }
 
-static void add_of_two_branches(mbt_graph *g)
-{
-    const int x = input(g);
-    const int a = conv_bn(g, x, "a", CHANNELS, 1, 1), b = conv_bn(g, x, "b", CHANNELS, 1, 1);
-    (void)mbt_graph_pool(g, mbt_graph_add(g, a, b));
-}
-
 static void shuffle_behind_the_add(mbt_graph *g)
 {
     const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
@@ -206,7 +199,6 @@ static void patterns_without_a_segment_are_refused(void **state)
     (void)state;
     refused(activation_before_the_add, "an activation cannot stand here");
     refused(two_activations, "an activation cannot stand here");
-    refused(add_of_two_branches, "an addition needs one stored side and no shuffle behind it");
     refused(shuffle_behind_the_add, "an addition needs one stored side and no shuffle behind it");
     refused(two_adds_in_a_row, "an addition needs one stored side and no shuffle behind it");
     refused(norm_of_a_norm, "(second): batch norm must follow a convolution directly");

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -294,6 +295,51 @@ static void impossible_slices_are_refused(void **state)
     mbt_params_clear(&params);
 }
 
+/* Six groups of 1 to 2 channels, three to a section: zero between them, and after the mask too. */
+static void groups_that_share_a_section(void **state)
+{
+    (void)state;
+    enum { O = 12, I = 6, TAPS = 9, S = 2, B = 8, PER_SECTION = B * B * TAPS };
+    mbt_params params = {0};
+    const mbt_slice slice = {.name = "w",
+                             .kind = MBT_PARAM_CONV,
+                             .form = MBT_FORM_DENSE,
+                             .rank = 4,
+                             .dims = {O, 1, 3, 3},
+                             .in = {I, 4, 4, S, B},
+                             .out = {O, 4, 4, S, B}};
+    make(&params, &slice);
+    assert_int_equal(params.slices[1].count, O * TAPS);
+    float *canonical = numbered(O * TAPS), *block = packed(&params, canonical);
+    const float *at = block + LEAD;
+    for (int s = 0; s < S; s++) {
+        for (int t = 0; t < TAPS; t++) {
+            for (int i = 0; i < B; i++) {
+                for (int o = 0; o < B; o++, at++) {
+                    const bool weight = i < I / S && o / 2 == i;
+                    assert_true(*at == (weight ? (float)((s * 6 + o) * TAPS + t + 1) : 0.0f));
+                }
+            }
+        }
+    }
+    float *gradient = malloc((params.n_floats + TAIL) * sizeof *gradient);
+    assert_non_null(gradient);
+    for (size_t i = 0; i < params.n_floats + TAIL; i++) {
+        gradient[i] = 5;
+    }
+    mbt_slice_mask(&params.slices[1], gradient);
+    for (size_t i = 0; i < params.n_floats + TAIL; i++) {
+        const bool inside = i >= LEAD && i < LEAD + S * PER_SECTION;
+        const size_t lane = (i - LEAD) % (B * B), o = lane % B;
+        /* Where both sides are padding a gradient is zero anyway. */
+        if (!inside || lane / B < I / S || o < O / S) {
+            assert_true(gradient[i] == (!inside || o / 2 == lane / B ? 5.0f : 0.0f));
+        }
+    }
+    free(gradient);
+    finish(&params, canonical, block, at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +347,7 @@ int main(void)
         cmocka_unit_test(depthwise_weights),
         cmocka_unit_test(image_weights),
         cmocka_unit_test(channel_values),
+        cmocka_unit_test(groups_that_share_a_section),
         cmocka_unit_test(slices_are_found_by_name),
         cmocka_unit_test(impossible_slices_are_refused),
     };

@@ -126,7 +126,7 @@ static inline void sources_next(struct sources *s)
 static inline int sources_count(const mbt_shuffle *shuffle, int k)
 {
     const int n = shuffle->straight ? 0 : shuffle->blocks[k].n_from;
-    return n > SOME ? n : n > 2 ? SOME : n > 0 ? 2 : 0;
+    return shuffle->straight ? 0 : n <= 2 ? 2 : n < SOME ? SOME : n;
 }
 
 /* `n`: how many of them are looked at, a constant so that the loop has no branch. The first one's
