@@ -12,6 +12,7 @@
     row(igcv3d)                  \
     row(igcv3d_seesaw)           \
     row(igcv3d_seed)             \
+    row(igcv3w)                  \
     row(igcv2_c416)              \
     row(igcv2_matched)           \
     /* end */

@@ -78,6 +78,7 @@ static void counts_are_the_published_ones(void **state)
         /* Permutations and activations have no parameters. */
         {"igcv3d_seesaw", "1.0", 4, 32, 100, 2338788, 166.2, 0.1},
         {"igcv3d_seed", "1.0", 8, 32, 10, 2223498, 93.5, 0.1},
+        {"igcv3w", "1.0", 32, 224, 1000, 5724968, 585.8, 0.1},
         {"igcv2_c416", "20", 4, 32, 100, 650308, 123.5, 0.1},
         {"igcv2_c416", "20", 4, 32, 10, 500458, 123.3, 0.1},
         {"igcv2_matched", "1.0", 4, 32, 10, 2318410, 167.6, 0.1},
