@@ -8,6 +8,9 @@
 /* Fills segments, values, norms and params. plan->options must be set. */
 mbt_status mbt_plan_make_segments(mbt_plan *plan, const mbt_graph *graph, mbt_error *err);
 
+/* Whether a map in one layout can be read in the other as it is. */
+bool mbt_plan_same_layout(const mbt_layout *a, const mbt_layout *b);
+
 /* For a plan that does not train: batch norms become part of the convolutions before them. */
 void mbt_plan_fold(mbt_plan *plan);
 

@@ -59,14 +59,15 @@ static bool by_channel(const mbt_graph *graph, int node)
     return is_depthwise(graph, node) || graph->nodes[node].kind == MBT_NODE_POOL;
 }
 
-/* A section a group; of groups that are narrower than a block as many share a section as fit into
- * one, so that no block is mostly padding. */
+/* A section a group; of groups that are narrower than a block on both sides as many share a section
+ * as fit into one, so that no block is mostly padding. The input decides: what is read twice, by a
+ * block's first convolution and by the addition behind, so has one layout for both. */
 static int sections_of(const mbt_graph *graph, int node, int block)
 {
     const int groups = graph->nodes[node].groups;
-    const int c = graph->nodes[node].c, c_in = graph->nodes[graph->nodes[node].in[0]].c;
-    const int widest = (c > c_in ? c : c_in) / groups;
-    int shared = block / widest > 1 ? block / widest : 1;
+    const int out = graph->nodes[node].c / groups;
+    const int in = graph->nodes[graph->nodes[node].in[0]].c / groups;
+    int shared = in <= block && out <= block ? block / in : 1;
     while (groups % shared != 0) {
         shared--;
     }
@@ -90,16 +91,23 @@ static int stored_side(const struct build *b, int add)
     return b->value_of[node->in[1]] >= 0 ? 1 : b->value_of[node->in[0]] >= 0 ? 0 : -1;
 }
 
+/* Sections of what is added to x and stored already; 0: nothing is. */
+static int sections_added(const struct build *b, int x)
+{
+    const int add = addition_before(b->graph, x), side = add >= 0 ? stored_side(b, add) : -1;
+    return side < 0 ? 0
+                    : b->plan->values[b->value_of[b->graph->nodes[add].in[side]]].layout.sections;
+}
+
 /* Sections of the map that an op reads. A depthwise convolution and a pool go channel by channel:
  * they take the sections of what is added to their input, or else of whoever reads them, so that
  * nothing moves in between. */
 static int sections_read(const struct build *b, int node)
 {
     const mbt_graph *graph = b->graph;
-    const int add = by_channel(graph, node) ? addition_before(graph, graph->nodes[node].in[0]) : -1;
-    if (add >= 0 && stored_side(b, add) >= 0) {
-        const int added = b->value_of[graph->nodes[add].in[stored_side(b, add)]];
-        return b->plan->values[added].layout.sections;
+    const int added = by_channel(graph, node) ? sections_added(b, graph->nodes[node].in[0]) : 0;
+    if (added > 0) {
+        return added;
     }
     while (node >= 0 && by_channel(graph, node)) {
         node = next_op(graph, node);
@@ -114,12 +122,6 @@ static int add_value(struct build *b, mbt_layout layout)
     b->plan->values[b->plan->n_values] = (mbt_value){.layout = layout};
     b->producer[b->plan->n_values] = -1;
     return b->plan->n_values++;
-}
-
-static bool same_layout(const mbt_layout *a, const mbt_layout *b)
-{
-    return a->c == b->c && a->h == b->h && a->w == b->w && a->sections == b->sections &&
-           a->block == b->block;
 }
 
 /* Puts a shuffle of G groups below what the map already does: out[j*G + g] = in[g*(C/G) + j]. */
@@ -262,7 +264,7 @@ static mbt_status set_apply(struct build *b, mbt_segment *s, int x, mbt_error *e
         goto done;
     }
     if (e.residual >= 0) {
-        if (!same_layout(&b->plan->values[e.residual].layout, &s->z)) {
+        if (!mbt_plan_same_layout(&b->plan->values[e.residual].layout, &s->z)) {
             status = refuse(b, x, "adds maps of different layouts", err);
             goto done;
         }
@@ -310,7 +312,7 @@ static mbt_status set_source(struct build *b, mbt_segment *s, int x, mbt_error *
         }
     }
     const int value = b->value_of[x];
-    const bool as_it_is = value >= 0 && same_layout(&b->plan->values[value].layout, &s->z);
+    const bool as_it_is = value >= 0 && mbt_plan_same_layout(&b->plan->values[value].layout, &s->z);
     if (s->source == MBT_SOURCE_DROPOUT &&
         (!as_it_is || s->z.sections > 1 || s->z.h * s->z.w > 1)) {
         return refuse(b, x, "dropout must follow a pool", err);
@@ -358,6 +360,17 @@ static mbt_status add_store(struct build *b, int node, mbt_layout layout, const 
                                              : status;
 }
 
+/* When x is the sum of two branches of which neither is stored: a segment for the second. */
+static mbt_status add_branch(struct build *b, int x, mbt_layout layout, mbt_error *err)
+{
+    const int add = b->value_of[x] < 0 ? addition_before(b->graph, x) : -1;
+    if (add < 0 || stored_side(b, add) >= 0) {
+        return MBT_OK;
+    }
+    const int side = b->graph->nodes[add].in[1];
+    return add_store(b, side, layout, b->graph->nodes[side].name, err);
+}
+
 static mbt_status add_end(struct build *b, int node, mbt_error *err)
 {
     const mbt_node *last = &b->graph->nodes[node];
@@ -365,9 +378,11 @@ static mbt_status add_end(struct build *b, int node, mbt_error *err)
         return refuse(b, node, "there is no convolution before it", err);
     }
     const mbt_value *made = &b->plan->values[b->plan->n_values - 1];
-    const mbt_layout layout = {last->c, last->h, last->w, made->layout.sections,
+    const int added = sections_added(b, node);
+    const mbt_layout layout = {last->c, last->h, last->w, added > 0 ? added : made->layout.sections,
                                made->layout.block};
-    return add_store(b, node, layout, "output", err);
+    const mbt_status status = add_branch(b, node, layout, err);
+    return status == MBT_OK ? add_store(b, node, layout, "output", err) : status;
 }
 
 static mbt_status add_op(struct build *b, int node, mbt_error *err)
@@ -378,13 +393,9 @@ static mbt_status add_op(struct build *b, int node, mbt_error *err)
     const int sections = sections_read(b, node);
     const mbt_layout out = {op->c, op->h, op->w, sections, block};
     const mbt_layout z = {in->c, in->h, in->w, sections, block};
-    const int add = addition_before(b->graph, op->in[0]);
-    if (add >= 0 && b->value_of[op->in[0]] < 0 && stored_side(b, add) < 0) {
-        const int side = b->graph->nodes[add].in[1];
-        const mbt_status status = add_store(b, side, z, b->graph->nodes[side].name, err);
-        if (status != MBT_OK) {
-            return status;
-        }
+    mbt_status status = add_branch(b, op->in[0], z, err);
+    if (status != MBT_OK) {
+        return status;
     }
     mbt_segment *s = &b->plan->segments[b->plan->n_segments];
     s->z = z;
@@ -405,7 +416,7 @@ static mbt_status add_op(struct build *b, int node, mbt_error *err)
     s->weight = s->bias = s->norm = -1;
     s->macs = mbt_node_macs(b->graph, node);
     s->params = mbt_node_params(b->graph, node);
-    const mbt_status status = set_source(b, s, op->in[0], err);
+    status = set_source(b, s, op->in[0], err);
     if (status != MBT_OK) {
         return status;
     }
@@ -530,33 +541,6 @@ static mbt_status build_all(struct build *b, mbt_error *err)
         }
     }
     return status;
-}
-
-/* Without training, batch norm is scale and bias of the convolution before it, and the activation
- * behind it comes at once unless a residual is added first. What reads the output then has little
- * or nothing left to do. */
-void mbt_plan_fold(mbt_plan *plan)
-{
-    for (int i = 0; i < plan->n_segments; i++) {
-        mbt_segment *s = &plan->segments[i];
-        if (s->source != MBT_SOURCE_APPLY || s->from_norm < 0) {
-            continue;
-        }
-        mbt_segment *maker = s;
-        while (maker->to != s->from) {
-            maker--;
-        }
-        maker->conv.bias = true;
-        if (s->residual < 0) {
-            maker->conv.act = s->apply.act;
-            s->apply.act = MBT_ACT_NONE;
-        }
-        s->from_norm = -1;
-        if (s->residual < 0 && s->stored < 0 && s->shuffle_forward.straight &&
-            same_layout(&s->apply.source, &s->z)) {
-            s->source = MBT_SOURCE_DIRECT;
-        }
-    }
 }
 
 mbt_status mbt_plan_make_segments(mbt_plan *plan, const mbt_graph *graph, mbt_error *err)

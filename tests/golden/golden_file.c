@@ -271,7 +271,8 @@ void golden_network_clear(golden_network *network)
 static mbt_status read_kind(mbt_store *store, const char *group, golden_block_kind *kind,
                             mbt_error *err)
 {
-    static const char *const words[] = {"inverted", "stem", "head", "loss"};
+    static const char *const words[] = {"inverted", "stem",        "head",
+                                        "loss",     "interleaved", "channelwise"};
     char word[16] = "";
     mbt_status status = mbt_store_get_text(store, group, "kind", word, sizeof word, err);
     if (status) {

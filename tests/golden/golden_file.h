@@ -61,6 +61,8 @@ typedef enum golden_block_kind {
     GOLDEN_BLOCK_STEM,     /* c_in c_out stride */
     GOLDEN_BLOCK_HEAD,     /* c_in c_out classes: conv 1x1, BN, ReLU6, average, linear */
     GOLDEN_BLOCK_LOSS,     /* classes: y is the mean loss of `images` rows of logits x */
+    GOLDEN_BLOCK_INTERLEAVED, /* c_in c_out stride l identity */
+    GOLDEN_BLOCK_CHANNELWISE, /* c_in c_out stride first_groups second_groups */
 } golden_block_kind;
 
 typedef struct golden_block {

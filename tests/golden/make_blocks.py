@@ -3,7 +3,7 @@
 generated weights, input and output gradient. Run: /usr/bin/python3 make_blocks.py [--dry]; a few
 seconds. README.md has the file's layout.
 
-A rounding error that carries a value over one of ReLU6's kinks changes gradients by far more than
+A rounding error that carries a value over a kink of ReLU6 or ReLU changes gradients by far more than
 1e-5, so the seed of each case is the first one that keeps every value away from them."""
 import argparse
 from collections import OrderedDict
@@ -21,7 +21,8 @@ from make_networks import keep_in_bf16, norm, texts, watch_kinks, write_paramete
 PROJECTIONS, FIRST, EPS, SMOOTHING = 16, 8, 1e-5, 0.1
 # kind, arguments, images, input height and width, wanted distance from the kinks. Arguments of
 # "inverted": c_in c_out stride expand groups expand_relu permute_out has_expand; of "stem": c_in
-# c_out stride; of "head": c_in c_out classes; of "loss": classes.
+# c_out stride; of "head": c_in c_out classes; of "loss": classes; of "interleaved": c_in c_out stride l
+# identity; of "channelwise": c_in c_out stride first_groups second_groups.
 CASES = {
     "mobilenetv2_t6_s1_24_24": ("inverted", (24, 24, 1, 6, 1, True, False, True), 4, 8, 1e-4),
     "mobilenetv2_t6_s2_24_32": ("inverted", (24, 32, 2, 6, 1, True, False, True), 4, 8, 1e-4),
@@ -38,6 +39,13 @@ CASES = {
     "igcv3d_seed_t6_s2_24_32": ("inverted", (24, 32, 2, 6, 2, True, True, True), 4, 8, 1e-4),
     "igcv3d_seed_t1_s1_32_16": ("inverted", (32, 16, 1, 1, 2, True, True, True), 4, 8, 1e-4),
     "igcv3d_seesaw_t6_s1_24_24": ("inverted", (24, 24, 1, 6, 2, False, True, True), 4, 8, 1e-4),
+    "igcv1_l4m8_s1_32_32": ("interleaved", (32, 32, 1, 4, False), 4, 8, 1e-4),
+    "igcv1_l24m2_s2_48_96": ("interleaved", (48, 96, 2, 24, False), 4, 8, 1e-4),
+    "igcv1_l24m2_ident_s1_48_48": ("interleaved", (48, 48, 1, 24, True), 4, 8, 3e-5),
+    "igcv1_l24m2_ident_s2_48_96": ("interleaved", (48, 96, 2, 24, True), 4, 8, 3e-5),
+    "igcv2_s1_64_64": ("channelwise", (64, 64, 1, 4, 4), 4, 8, 3e-5),
+    "igcv2_s2_64_96": ("channelwise", (64, 96, 2, 4, 6), 4, 8, 1e-4),
+    "igcv2_s1_256_256": ("channelwise", (256, 256, 1, 16, 16), 4, 4, 3e-5),
     "stem_s1_32": ("stem", (3, 32, 1), 4, 8, 1e-4),
     "stem_s2_24": ("stem", (3, 24, 2), 4, 16, 1e-4),
     "head_320_1280_10": ("head", (320, 1280, 10), 4, 4, 3e-5),
@@ -54,6 +62,10 @@ def build(kind, arguments):
     if kind == "head":
         c_in, c_out, classes = arguments
         return nn.Sequential(OrderedDict(head=nets.Head(c_in, c_out), classifier=nn.Linear(c_out, classes)))
+    if kind == "interleaved":
+        return nets.Interleaved(*arguments)
+    if kind == "channelwise":
+        return nets.Channelwise(*arguments)
     return nets.Block(*arguments)
 
 
@@ -131,8 +143,9 @@ def write(f, case, seed, found, deviation, bf16_deviation):
     if rules:
         write_parameters(g.create_group("parameters"), rules, start)
     g.create_dataset("count", data=np.array([v.size for v in values.values()], dtype="<i8"))
-    g.create_dataset("checked", data=np.ones(len(values), dtype="<i4"))
-    g.create_dataset("norm", data=np.array([norm(v) for v in values.values()]))
+    size = np.array([norm(v) for v in values.values()])
+    g.create_dataset("checked", data=(deviation <= size / 4).astype("<i4"))  # else no gradient to speak of
+    g.create_dataset("norm", data=size)
     g.create_dataset("fp32_deviation", data=deviation)
     g.create_dataset("bf16_deviation", data=bf16_deviation)
     g.create_dataset("projection", data=np.array([formula.project(i, v, PROJECTIONS) for i, v in enumerate(values.values())]))

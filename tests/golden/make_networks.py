@@ -66,7 +66,7 @@ def keep_in_bf16(net):
     for m in net.modules():
         if isinstance(m, nets.nn.BatchNorm2d):
             m.register_forward_pre_hook(lambda _, x: (KeptValue.apply(x[0]),))
-        if isinstance(m, (nets.nn.BatchNorm2d, nets.Block)):
+        if isinstance(m, (nets.nn.BatchNorm2d, nets.Block, nets.Sum)):
             m.register_forward_hook(lambda _, x, y: KeptGradient.apply(y))
 
 
@@ -76,11 +76,13 @@ def tables(case):
 
 
 def watch_kinks(net):
-    """A list that collects every ReLU6's smallest distance of an input from 0 and 6."""
+    """A list that collects every ReLU6's smallest distance of an input from 0 and 6, every ReLU's from 0."""
     seen = []
     for m in net.modules():
         if isinstance(m, nets.nn.ReLU6):
             m.register_forward_pre_hook(lambda _, x: seen.append(min(x[0].abs().min().item(), (x[0] - 6).abs().min().item())))
+        if isinstance(m, nets.nn.ReLU):
+            m.register_forward_pre_hook(lambda _, x: seen.append(x[0].abs().min().item()))
     return seen
 
 

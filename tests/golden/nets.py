@@ -1,4 +1,4 @@
-"""MobileNetV2 and IGCV3-D in PyTorch, under the parameter names of mbtrain's checkpoints.
+"""MobileNetV2, IGCV3-D, and the blocks of IGCV1 and IGCV2 in PyTorch, under the parameter names of mbtrain's checkpoints.
 
 An independent source of golden values; run it to check parameter counts. ROWS names the variants:
 first_expand: the t=1 block keeps its 1x1 conv; groups: of every 1x1 conv in a block; expand_relu:
@@ -82,6 +82,69 @@ class Block(nn.Module):
         if self.permute_out:
             y = permute(y, self.permute_out)
         return x + y if self.identity else y
+
+
+class Sum(nn.Identity):
+    """What a residual is added to, before the activation."""
+
+
+class Interleaved(nn.Module):
+    """IGCV1: a 3x3 convolution in l groups, a 1x1 one in c/l; with identity two of them and a shortcut."""
+
+    def __init__(self, c_in, c_out, stride, l, identity):
+        super().__init__()
+        m = c_out // l
+        first = c_in // l if identity else m
+        prefix = "first_" if identity else ""
+        self.units = []
+        self.add(prefix, c_in, c_out, stride, l, first, True)
+        if identity:
+            self.add("second_", c_out, c_out, 1, l, m, False)
+        self.relu = nn.ReLU()
+        self.identity = identity
+        if identity:
+            self.sum, self.last_relu = Sum(), nn.ReLU()
+        if identity and stride > 1:
+            self.shortcut = nn.Conv2d(c_in, c_out, 1, stride, groups=l, bias=False)
+            self.shortcut_bn = norm(c_out, True)
+
+    def add(self, prefix, c_in, c_out, stride, l, m, relu):
+        setattr(self, prefix + "primary", nn.Conv2d(c_in, c_out, 3, stride, 1, groups=l, bias=False))
+        setattr(self, prefix + "secondary", nn.Conv2d(c_out, c_out, 1, groups=m, bias=False))
+        setattr(self, prefix + "secondary_bn", norm(c_out, True))
+        self.units.append((prefix, l, m))
+
+    def unit(self, x, i):
+        prefix, l, m = self.units[i]
+        y = permute(getattr(self, prefix + "primary")(x), l)
+        return permute(getattr(self, prefix + "secondary_bn")(getattr(self, prefix + "secondary")(y)), m)
+
+    def forward(self, x):
+        y = self.relu(self.unit(x, 0))
+        if not self.identity:
+            return y
+        shortcut = self.shortcut_bn(self.shortcut(x)) if hasattr(self, "shortcut") else x
+        return self.last_relu(self.sum(self.unit(y, 1) + shortcut))
+
+
+class Channelwise(nn.Module):
+    """IGCV2 (our definition): depthwise 3x3, two 1x1 convolutions in groups, identity where the shape stays."""
+
+    def __init__(self, c_in, c_out, stride, first, second):
+        super().__init__()
+        self.depthwise = nn.Conv2d(c_in, c_in, 3, stride, 1, groups=c_in, bias=False)
+        self.depthwise_bn = norm(c_in, False)
+        self.first = nn.Conv2d(c_in, c_out, 1, groups=first, bias=False)
+        self.first_bn = norm(c_out, False)
+        self.second = nn.Conv2d(c_out, c_out, 1, groups=second, bias=False)
+        self.second_bn = norm(c_out, True)
+        self.sum, self.relu = Sum(), nn.ReLU()
+        self.groups, self.identity = first, stride == 1 and c_in == c_out
+
+    def forward(self, x):
+        y = permute(self.first_bn(self.first(self.depthwise_bn(self.depthwise(x)))), self.groups)
+        y = self.second_bn(self.second(y))
+        return self.relu(self.sum(x + y) if self.identity else y)
 
 
 class Head(nn.Module):
