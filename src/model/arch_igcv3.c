@@ -8,11 +8,18 @@
 #include "arch_rows.h"
 #include "inverted_residual.h"
 
-/* The official code's rule: rounded, then up to an even number. */
+/* The official code's rule: rounded, then up to a multiple of the groups.
+ * Deviation: it multiplies the input of a stage's first block twice, which for other widths than 1
+ * expands from channels that are not there. */
 static int width(int channels, double multiplier)
 {
     const int c = (int)lround(channels * multiplier);
     return c + c % 2;
+}
+
+static int width_of_fours(int channels, double multiplier)
+{
+    return ((int)lround(channels * multiplier) + 3) / 4 * 4;
 }
 
 static const mbt_depth depths[] = {
@@ -21,26 +28,31 @@ static const mbt_depth depths[] = {
     {"0.5", {1, 2, 3, 4, 2, 2, 1}},
 };
 
-#define SKELETON(blocks)                                                                           \
+#define SKELETON(blocks, rule)                                                                     \
     {                                                                                              \
-        .depths = depths, .n_depths = 3, .channels = MBT_MOBILE_CHANNELS, .width = width,          \
+        .depths = depths, .n_depths = 3, .channels = MBT_MOBILE_CHANNELS, .width = rule,           \
         .activate = mbt_graph_relu6, .block = mbt_inverted_residual_block, .family = (blocks)      \
     }
 
 /* No activation after the expansion, as the official symbol files. */
 static const mbt_inverted_residual official_blocks = {
     .groups = {2, 2}, .shuffle = 1, .first_expansion = 1};
-static const mbt_skeleton official = SKELETON(&official_blocks);
+static const mbt_skeleton official = SKELETON(&official_blocks, width);
 
 /* SeesawNet's reproduction of the paper's CIFAR rows. */
 static const mbt_inverted_residual seesaw_blocks = {
     .groups = {2, 2}, .shuffle = 1, .output_shuffle = 1, .first_expansion = 1};
-static const mbt_skeleton seesaw = SKELETON(&seesaw_blocks);
+static const mbt_skeleton seesaw = SKELETON(&seesaw_blocks, width);
 
 /* The seed project's PyTorch network. */
 static const mbt_inverted_residual seed_blocks = {
     .groups = {2, 2}, .expand_relu6 = 1, .shuffle = 1, .output_shuffle = 1, .first_expansion = 1};
-static const mbt_skeleton seed = SKELETON(&seed_blocks);
+static const mbt_skeleton seed = SKELETON(&seed_blocks, width);
+
+/* symbols/igcv3_g2g4.py: G1 = 2, G2 = 4. */
+static const mbt_inverted_residual g2g4_blocks = {
+    .groups = {2, 4}, .shuffle = 1, .first_expansion = 1};
+static const mbt_skeleton g2g4 = SKELETON(&g2g4_blocks, width_of_fours);
 
 const mbt_arch_row mbt_arch_igcv3d = {"igcv3d", "IGCV3-D, the official network", mbt_skeleton_build,
                                       &official};
@@ -49,3 +61,5 @@ const mbt_arch_row mbt_arch_igcv3d_seesaw = {"igcv3d_seesaw", "IGCV3-D with the 
 const mbt_arch_row mbt_arch_igcv3d_seed = {
     "igcv3d_seed", "IGCV3-D with ReLU6 after the expansion and the output permutation",
     mbt_skeleton_build, &seed};
+const mbt_arch_row mbt_arch_igcv3_g2g4 = {
+    "igcv3_g2g4", "IGCV3-D with two groups and four behind them", mbt_skeleton_build, &g2g4};

@@ -12,9 +12,16 @@
     row(igcv3d)                  \
     row(igcv3d_seesaw)           \
     row(igcv3d_seed)             \
+    row(igcv3_g2g4)              \
     row(igcv3w)                  \
     row(igcv2_c416)              \
     row(igcv2_matched)           \
+    row(igcv1_l4m8)              \
+    row(igcv1_l24m2)             \
+    row(igcv1_l24m2_ident)       \
+    row(igcv1_l32m26)            \
+    row(igcv1_l100m2)            \
+    row(igcv1_l450m2)            \
     /* end */
 /* clang-format on */
 

@@ -53,40 +53,81 @@ static const mbt_node *find(const mbt_graph *graph, const char *name)
 }
 
 /* Parameters exactly; multiply-accumulates as printed, with as many digits. */
+struct counts {
+    int64_t params;
+    double mega_macs, digit; /* of one image; the last printed digit */
+};
+
+static void has_counts(const mbt_arch_request *request, const struct counts *wanted)
+{
+    mbt_graph graph = build(request);
+    assert_string_equal(graph.name, request->name);
+    const int64_t params = mbt_graph_params(&graph);
+    if (params != wanted->params) {
+        fail_msg("%s %s, width %g: %lld parameters, wanted %lld", request->name, request->depth,
+                 request->width, (long long)params, (long long)wanted->params);
+    }
+    const double macs = (double)mbt_graph_macs(&graph) / 1e6;
+    if (fabs(macs - wanted->mega_macs) > wanted->digit / 2) {
+        fail_msg("%s %s, width %g, downsampling %d: %.3f M MACs, wanted %.1f M", request->name,
+                 request->depth, request->width, request->downsampling, macs, wanted->mega_macs);
+    }
+    const mbt_node *pool = &graph.nodes[find(&graph, "pool")->in[0]];
+    assert_int_equal(pool->h, request->h / request->downsampling);
+    mbt_graph_clear(&graph);
+}
+
 static void counts_are_the_published_ones(void **state)
 {
     static const struct {
         const char *name, *depth;
         int downsampling, side, classes;
-        int64_t params;
-        double mega_macs, digit; /* of one image; the last printed digit */
+        struct counts counts;
     } rows[] = {
-        {"mobilenetv2", "1.0", 8, 32, 10, 2237770, 89.0, 0.1},
-        {"mobilenetv2", "1.0", 4, 32, 10, 2237770, 166.2, 0.1},
-        {"mobilenetv2", "1.0", 8, 32, 100, 2353060, 89.1, 0.1},
-        {"mobilenetv2", "1.0", 4, 32, 100, 2353060, 166.3, 0.1},
-        {"mobilenetv2_torchvision", "1.0", 8, 32, 10, 2236682, 88.0, 0.1},
-        {"mobilenetv2_torchvision", "1.0", 4, 32, 10, 2236682, 165.2, 0.1},
-        {"mobilenetv2_torchvision", "1.0", 8, 32, 100, 2351972, 88.1, 0.1},
-        {"igcv3d", "1.0", 8, 32, 10, 2223498, 93.5, 0.1},
-        {"igcv3d", "1.0", 4, 32, 10, 2223498, 166.1, 0.1},
-        {"igcv3d", "1.0", 8, 32, 100, 2338788, 93.6, 0.1},
-        {"igcv3d", "0.7", 4, 32, 10, 1682570, 125.1, 0.1},
-        {"igcv3d", "0.7", 4, 32, 100, 1797860, 125.2, 0.1},
-        {"igcv3d", "0.5", 4, 32, 10, 1150346, 86.1, 0.1},
-        {"igcv3d", "0.5", 4, 32, 100, 1265636, 86.2, 0.1},
+        {"mobilenetv2", "1.0", 8, 32, 10, {2237770, 89.0, 0.1}},
+        {"mobilenetv2", "1.0", 4, 32, 10, {2237770, 166.2, 0.1}},
+        {"mobilenetv2", "1.0", 8, 32, 100, {2353060, 89.1, 0.1}},
+        {"mobilenetv2", "1.0", 4, 32, 100, {2353060, 166.3, 0.1}},
+        {"mobilenetv2_torchvision", "1.0", 8, 32, 10, {2236682, 88.0, 0.1}},
+        {"mobilenetv2_torchvision", "1.0", 4, 32, 10, {2236682, 165.2, 0.1}},
+        {"mobilenetv2_torchvision", "1.0", 8, 32, 100, {2351972, 88.1, 0.1}},
+        {"igcv3d", "1.0", 8, 32, 10, {2223498, 93.5, 0.1}},
+        {"igcv3d", "1.0", 4, 32, 10, {2223498, 166.1, 0.1}},
+        {"igcv3d", "1.0", 8, 32, 100, {2338788, 93.6, 0.1}},
+        {"igcv3d", "0.7", 4, 32, 10, {1682570, 125.1, 0.1}},
+        {"igcv3d", "0.7", 4, 32, 100, {1797860, 125.2, 0.1}},
+        {"igcv3d", "0.5", 4, 32, 10, {1150346, 86.1, 0.1}},
+        {"igcv3d", "0.5", 4, 32, 100, {1265636, 86.2, 0.1}},
         /* Permutations and activations have no parameters. */
-        {"igcv3d_seesaw", "1.0", 4, 32, 100, 2338788, 166.2, 0.1},
-        {"igcv3d_seed", "1.0", 8, 32, 10, 2223498, 93.5, 0.1},
-        {"igcv3w", "1.0", 32, 224, 1000, 5724968, 585.8, 0.1},
-        {"igcv2_c416", "20", 4, 32, 100, 650308, 123.5, 0.1},
-        {"igcv2_c416", "20", 4, 32, 10, 500458, 123.3, 0.1},
-        {"igcv2_matched", "1.0", 4, 32, 10, 2318410, 167.6, 0.1},
-        {"igcv2_matched", "1.0", 4, 32, 100, 2433700, 167.7, 0.1},
-        {"igcv2_matched", "1.0", 8, 32, 10, 2318410, 70.9, 0.1},
-        {"mobilenetv2_torchvision", "1.0", 32, 224, 1000, 3504872, 300.8, 0.1},
-        {"mobilenetv2", "1.0", 32, 224, 1000, 3505960, 313.6, 0.1},
-        {"igcv3d", "1.0", 32, 224, 1000, 3491688, 313, 1},
+        {"igcv3d_seesaw", "1.0", 4, 32, 100, {2338788, 166.2, 0.1}},
+        {"igcv3d_seed", "1.0", 8, 32, 10, {2223498, 93.5, 0.1}},
+        {"igcv1_l4m8", "8", 4, 32, 10, {78634, 13.1, 0.1}},
+        {"igcv1_l4m8", "20", 4, 32, 10, {277546, 42, 1}},
+        {"igcv1_l4m8", "38", 4, 32, 10, {575914, 86.2, 0.1}},
+        {"igcv1_l4m8", "62", 4, 32, 10, {973738, 144.7, 0.1}},
+        {"igcv1_l4m8", "98", 4, 32, 10, {1570474, 232.4, 0.1}},
+        {"igcv1_l24m2", "8", 4, 32, 10, {48442, 9.9, 0.1}},
+        {"igcv1_l24m2", "20", 4, 32, 10, {155962, 29, 1}},
+        {"igcv1_l24m2", "38", 4, 32, 10, {317242, 57, 1}},
+        {"igcv1_l24m2", "62", 4, 32, 10, {532282, 95, 1}},
+        {"igcv1_l24m2", "98", 4, 32, 10, {854842, 151, 1}},
+        {"igcv1_l24m2_ident", "50", 4, 32, 10, {433210, 76.9, 0.1}},
+        {"igcv1_l24m2_ident", "74", 4, 32, 10, {648250, 114.7, 0.1}},
+        {"igcv1_l24m2_ident", "98", 4, 32, 10, {863290, 152.4, 0.1}},
+        {"igcv1_l100m2", "20", 4, 32, 10, {1288210, 283, 1}},
+        {"igcv1_l32m26", "20", 4, 32, 10, {23829322, 3698, 1}},
+        {"igcv1_l450m2", "20", 4, 32, 10, {19026910, 4661, 1}},
+        {"igcv3w", "1.0", 32, 224, 1000, {5724968, 585.8, 0.1}},
+        {"igcv2_c416", "20", 4, 32, 100, {650308, 123.5, 0.1}},
+        {"igcv2_c416", "20", 4, 32, 10, {500458, 123.3, 0.1}},
+        {"igcv2_matched", "1.0", 4, 32, 10, {2318410, 167.6, 0.1}},
+        {"igcv2_matched", "1.0", 4, 32, 100, {2433700, 167.7, 0.1}},
+        {"igcv2_matched", "1.0", 8, 32, 10, {2318410, 70.9, 0.1}},
+        {"mobilenetv2_torchvision", "1.0", 32, 224, 1000, {3504872, 300.8, 0.1}},
+        {"mobilenetv2", "1.0", 32, 224, 1000, {3505960, 313.6, 0.1}},
+        {"igcv3d", "1.0", 32, 224, 1000, {3491688, 313, 1}},
+        {"igcv3_g2g4", "1.0", 32, 224, 1000, {3063304, 255.8, 0.1}},
+        {"igcv3_g2g4", "1.0", 4, 32, 10, {1795114, 133.8, 0.1}},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -96,20 +137,42 @@ static void counts_are_the_published_ones(void **state)
         request.downsampling = rows[i].downsampling;
         request.h = request.w = rows[i].side;
         request.n_classes = rows[i].classes;
-        mbt_graph graph = build(&request);
-        assert_string_equal(graph.name, rows[i].name);
-        if (mbt_graph_params(&graph) != rows[i].params) {
-            fail_msg("%s %s: %lld parameters, wanted %lld", rows[i].name, rows[i].depth,
-                     (long long)mbt_graph_params(&graph), (long long)rows[i].params);
-        }
-        const double macs = (double)mbt_graph_macs(&graph) / 1e6;
-        if (fabs(macs - rows[i].mega_macs) > rows[i].digit / 2) {
-            fail_msg("%s %s, downsampling %d: %.3f M MACs, wanted %.1f M", rows[i].name,
-                     rows[i].depth, rows[i].downsampling, macs, rows[i].mega_macs);
-        }
-        const mbt_node *pool = &graph.nodes[find(&graph, "pool")->in[0]];
-        assert_int_equal(pool->h, rows[i].side / rows[i].downsampling);
-        mbt_graph_clear(&graph);
+        has_counts(&request, &rows[i].counts);
+    }
+}
+
+/* On ImageNet: parameters as imgclsmob has them (its MobileNetV2 has no bias at the end), and
+ * multiply-accumulates of TF-Slim's table for the widths that are rounded to eights. */
+static void widths_have_the_published_counts(void **state)
+{
+    static const struct {
+        const char *name;
+        double width;
+        struct counts counts;
+    } rows[] = {
+        {"igcv3d", 0.75, {2638084, 189.9, 0.1}},
+        {"igcv3d", 0.5, {1985528, 96.9, 0.1}},
+        {"igcv3d", 0.25, {1534020, 34.0, 0.1}},
+        {"igcv3d", 0.7, {2502486, 174.6, 0.1}},
+        {"igcv3d", 1.4, {6023004, 590.0, 0.1}},
+        {"mobilenetv2", 0.75, {2627592 + 1000, 186.7, 0.1}},
+        {"mobilenetv2", 0.5, {1964736 + 1000, 92.3, 0.1}},
+        {"mobilenetv2", 0.25, {1516392 + 1000, 30.5, 0.1}},
+        {"mobilenetv2_torchvision", 1.4, {6108776, 582, 1}},
+        {"mobilenetv2_torchvision", 1.3, {5386792, 509, 1}},
+        {"mobilenetv2_torchvision", 0.75, {2636424, 209, 1}},
+        {"mobilenetv2_torchvision", 0.5, {1968680, 97, 1}},
+        {"mobilenetv2_torchvision", 0.35, {1677128, 59, 1}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        mbt_arch_request request = cifar;
+        request.name = rows[i].name;
+        request.width = rows[i].width;
+        request.downsampling = 32;
+        request.h = request.w = 224;
+        request.n_classes = 1000;
+        has_counts(&request, &rows[i].counts);
     }
 }
 
@@ -196,9 +259,15 @@ static void widths_are_rounded_as_the_family_does(void **state)
         double width;
         int stem, first, expand, last;
     } rows[] = {
-        {"mobilenetv2", 1, 32, 16, 96, 1280},   {"mobilenetv2", 0.25, 8, 4, 24, 1280},
-        {"mobilenetv2", 0.7, 22, 11, 66, 1280}, {"mobilenetv2", 1.4, 44, 22, 132, 1792},
-        {"igcv3d", 0.7, 22, 12, 72, 1280},      {"igcv3d", 0.35, 12, 6, 36, 1280},
+        {"mobilenetv2", 1, 32, 16, 96, 1280},
+        {"mobilenetv2", 0.25, 8, 4, 24, 1280},
+        {"mobilenetv2", 0.7, 22, 11, 66, 1280},
+        {"mobilenetv2", 1.4, 44, 22, 132, 1792},
+        {"mobilenetv2_torchvision", 0.25, 8, 8, 48, 1280},
+        {"mobilenetv2_torchvision", 1.4, 48, 24, 144, 1792},
+        {"igcv3_g2g4", 0.7, 24, 12, 72, 1280},
+        {"igcv3d", 0.7, 22, 12, 72, 1280},
+        {"igcv3d", 0.35, 12, 6, 36, 1280},
         {"igcv3d", 2, 64, 32, 192, 2560},
     };
     (void)state;
@@ -277,6 +346,56 @@ static void unknown_depths_and_downsamplings(void **state)
     request.downsampling = 16;
     refused(&request,
             (const char *[]){"network.downsampling: got 16, igcv3d has 4, 8 and 32", NULL});
+}
+
+/* A family without stages of its own says what it has. */
+static void what_igcv1_and_the_published_igcv2_have(void **state)
+{
+    (void)state;
+    mbt_arch_request request = cifar;
+    request.downsampling = 4;
+    request.name = "igcv1_l24m2";
+    refused(&request, (const char *[]){"network.depth: got \"1.0\", igcv1_l24m2 has 3b + 2", NULL});
+    request.depth = "21";
+    refused(&request, (const char *[]){"network.depth: got \"21\"", NULL});
+    request.depth = "23";
+    mbt_graph graph = build(&request);
+    mbt_graph_clear(&graph);
+    request.name = "igcv1_l24m2_ident";
+    refused(&request, (const char *[]){"got \"23\", igcv1_l24m2_ident has 6b + 2", NULL});
+    request.depth = "20";
+    request.width = 0.5;
+    refused(&request, (const char *[]){"network.width: got 0.5, igcv1_l24m2_ident has 1", NULL});
+    request.width = 1;
+    request.downsampling = 8;
+    refused(&request,
+            (const char *[]){"network.downsampling: got 8, igcv1_l24m2_ident has 4", NULL});
+    request.name = "igcv2_c416";
+    refused(&request, (const char *[]){"network.downsampling: got 8, igcv2_c416 has 4", NULL});
+    request.downsampling = 4;
+    request.depth = "1.0";
+    refused(&request, (const char *[]){"network.depth: got \"1.0\", igcv2_c416 has 20", NULL});
+}
+
+/* Groups of both convolutions of the first unit, and of the one that halves the map. */
+static void igcv1_interleaves_l_and_m(void **state)
+{
+    (void)state;
+    mbt_arch_request request = cifar;
+    request.downsampling = 4;
+    request.name = "igcv1_l24m2_ident";
+    request.depth = "20";
+    mbt_graph graph = build(&request);
+    assert_int_equal(find(&graph, "blocks.0.first_primary")->groups, 24);
+    assert_int_equal(find(&graph, "blocks.0.first_secondary")->groups, 2);
+    assert_int_equal(find(&graph, "blocks.3.first_primary")->c, 96);
+    assert_int_equal(find(&graph, "blocks.3.first_secondary")->groups, 2);
+    assert_int_equal(find(&graph, "blocks.3.second_secondary")->groups, 4);
+    assert_int_equal(find(&graph, "blocks.3.shortcut")->groups, 24);
+    assert_int_equal(find(&graph, "blocks.3.shortcut")->stride, 2);
+    assert_int_equal(count_kind(&graph, MBT_NODE_ADD), 9);
+    assert_int_equal(count_kind(&graph, MBT_NODE_SHUFFLE), 36);
+    mbt_graph_clear(&graph);
 }
 
 static void widths_and_inputs_that_are_impossible(void **state)
@@ -391,6 +510,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_are_the_published_ones),
+        cmocka_unit_test(widths_have_the_published_counts),
         cmocka_unit_test(with_running_statistics),
         cmocka_unit_test(variants_differ_as_documented),
         cmocka_unit_test(shuffles_have_their_groups),
@@ -398,6 +518,8 @@ int main(void)
         cmocka_unit_test(a_stride_is_no_residual),
         cmocka_unit_test(unknown_names_are_answered_with_the_list),
         cmocka_unit_test(unknown_depths_and_downsamplings),
+        cmocka_unit_test(what_igcv1_and_the_published_igcv2_have),
+        cmocka_unit_test(igcv1_interleaves_l_and_m),
         cmocka_unit_test(widths_and_inputs_that_are_impossible),
         cmocka_unit_test(the_first_fault_of_a_graph_is_kept),
         cmocka_unit_test(faults_of_single_nodes),

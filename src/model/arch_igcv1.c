@@ -1,0 +1,125 @@
+/* IGCV1 (Zhang et al. 2017, "Interleaved Group Convolutions"), networks.md A.4: a 3x3 convolution
+ * in L groups of M channels, then a 1x1 convolution in M groups of L channels, one of each group.
+ *
+ * Depth, widths and shortcuts as in the authors' code: three stages of widths C, 2C and 4C, C =
+ * L*M, where L stays and M doubles. Their batch norm's epsilon is 2e-5 (train.bn_eps). Deviation:
+ * batch norm stands before the second reordering, not behind it; it goes channel by channel, so
+ * that only the order of its parameters is another. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch_rows.h"
+#include "skeleton.h"
+
+enum { STAGES = 3, MOST_BLOCKS = 100 };
+
+struct igcv1 {
+    int l, m;
+    bool identity; /* "+Ident.": residual blocks of two units */
+};
+
+/* The convolutions without what follows their batch norm, whose node is the result. */
+static int interleaved(mbt_graph *graph, int in, const char *prefix, const char *unit, int c_out,
+                       int stride, int l, int m)
+{
+    char name[MBT_NODE_NAME_BYTES], part[24];
+    (void)snprintf(name, sizeof name, "%s.%sprimary", prefix, unit);
+    (void)snprintf(part, sizeof part, "%ssecondary", unit);
+    const int x = mbt_graph_conv(graph, in, name, c_out, 3, stride, l);
+    return mbt_conv_bn(graph, mbt_graph_shuffle(graph, x, l), prefix, part, c_out, 1, 1, m);
+}
+
+static int plain_block(mbt_graph *graph, int in, const char *prefix, int c_out, int stride, int l)
+{
+    const int m = c_out / l;
+    const int x = interleaved(graph, in, prefix, "", c_out, stride, l, m);
+    return mbt_graph_relu(graph, mbt_graph_shuffle(graph, x, m));
+}
+
+/* The first unit has as many secondary groups as its input would have. */
+static int residual_block(mbt_graph *graph, int in, const char *prefix, int c_out, int stride,
+                          int l)
+{
+    const int m_in = graph->n_nodes > 0 ? graph->nodes[in].c / l : 1, m = c_out / l;
+    int x = interleaved(graph, in, prefix, "first_", c_out, stride, l, m_in);
+    x = mbt_graph_relu(graph, mbt_graph_shuffle(graph, x, m_in));
+    x = interleaved(graph, x, prefix, "second_", c_out, 1, l, m);
+    if (graph->fault.code == MBT_OK) {
+        graph->nodes[x].zero_gamma = 1;
+    }
+    x = mbt_graph_shuffle(graph, x, m);
+    const int shortcut =
+        stride > 1 ? mbt_conv_bn(graph, in, prefix, "shortcut", c_out, 1, stride, l) : in;
+    return mbt_graph_relu(graph, mbt_graph_add(graph, x, shortcut));
+}
+
+/* Blocks in each stage of a network of 3B + 2 layers, or 6B + 2; 0: there is none of that depth. */
+static int blocks_of(const struct igcv1 *f, const char *depth)
+{
+    char name[16];
+    for (int blocks = 1; blocks <= MOST_BLOCKS; blocks++) {
+        (void)snprintf(name, sizeof name, "%d", blocks * STAGES * (f->identity ? 2 : 1) + 2);
+        if (strcmp(name, depth) == 0) {
+            return blocks;
+        }
+    }
+    return 0;
+}
+
+static mbt_status check(const mbt_arch_request *request, const struct igcv1 *f, mbt_error *err)
+{
+    char got[32];
+    if (request->downsampling != 4) {
+        (void)snprintf(got, sizeof got, "%d", request->downsampling);
+        return mbt_arch_refuse(request, "network.downsampling", got, "4", err);
+    }
+    if (request->width < 1 || request->width > 1) {
+        (void)snprintf(got, sizeof got, "%g", request->width);
+        return mbt_arch_refuse(request, "network.width", got, "1: its name says how wide it is",
+                               err);
+    }
+    if (blocks_of(f, request->depth) == 0) {
+        (void)snprintf(got, sizeof got, "\"%.24s\"", request->depth);
+        return mbt_arch_refuse(request, "network.depth", got,
+                               f->identity ? "6b + 2 layers: 8, 20, 38, 50 ..."
+                                           : "3b + 2 layers: 8, 20, 38, 62 ...",
+                               err);
+    }
+    return MBT_OK;
+}
+
+static mbt_status build(const mbt_arch_request *request, const void *family, mbt_graph *graph,
+                        mbt_error *err)
+{
+    const struct igcv1 *f = family;
+    const mbt_status status = check(request, f, err);
+    if (status != MBT_OK) {
+        return status;
+    }
+    const int c = f->l * f->m, blocks = blocks_of(f, request->depth);
+    int x = mbt_graph_input(graph, request->c, request->h, request->w);
+    x = mbt_graph_relu(graph, mbt_conv_bn(graph, x, "stem", "conv", c, 3, 1, 1));
+    for (int i = 0; i < blocks * STAGES; i++) {
+        char prefix[24];
+        const int stage = i / blocks, stride = stage > 0 && i % blocks == 0 ? 2 : 1;
+        (void)snprintf(prefix, sizeof prefix, "blocks.%d", i);
+        x = f->identity ? residual_block(graph, x, prefix, c << stage, stride, f->l)
+                        : plain_block(graph, x, prefix, c << stage, stride, f->l);
+    }
+    x = mbt_graph_dropout(graph, mbt_graph_pool(graph, x), request->dropout);
+    (void)mbt_graph_linear(graph, x, "classifier", request->n_classes);
+    return mbt_graph_finish(graph, err);
+}
+
+#define ROW(symbol, title, ...)                                                                    \
+    static const struct igcv1 symbol = __VA_ARGS__;                                                \
+    const mbt_arch_row mbt_arch_igcv1_##symbol = {"igcv1_" #symbol, "IGCV1, " title, build,        \
+                                                  &symbol};
+
+ROW(l4m8, "L 4, M 8", {4, 8, false})
+ROW(l24m2, "L 24, M 2", {24, 2, false})
+ROW(l24m2_ident, "L 24, M 2, with identity shortcuts", {24, 2, true})
+ROW(l32m26, "L 32, M 26", {32, 26, false})
+ROW(l100m2, "L 100, M 2", {100, 2, false})
+ROW(l450m2, "L 450, M 2", {450, 2, false})
