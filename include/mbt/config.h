@@ -28,6 +28,14 @@ typedef enum mbt_schedule_kind {
 
 typedef enum mbt_pad_mode { MBT_PAD_ZERO, MBT_PAD_REFLECT } mbt_pad_mode;
 
+/* How the network's input is cut from an image. */
+typedef enum mbt_crop_kind {
+    MBT_CROP_PAD,     /* the image as it is stored, padded and shifted by augment.pad */
+    MBT_CROP_RESIZED, /* torchvision's RandomResizedCrop: area and aspect ratio at random */
+    MBT_CROP_SCALED,  /* MXNet's: the whole image at a random scale, then a window of it */
+    MBT_CROP_CENTRE,  /* for evaluation: the whole image resized, then its centre; not configured */
+} mbt_crop_kind;
+
 typedef enum mbt_init_kind {
     MBT_INIT_HE_FAN_OUT, /* N(0, 2 / (k*k*out/groups)) */
     MBT_INIT_HE_FAN_IN,  /* N(0, 2 / (k*k*in/groups)) */
@@ -58,6 +66,8 @@ typedef struct mbt_config {
         int64_t validation; /* data.validation: samples of the training split held out to choose the
                                best; 0: the test split */
         int64_t train_limit; /* data.train_limit: only the first so many training samples; 0: all */
+        int64_t image_size;  /* data.image_size: side of the network's input; 0: as stored */
+        int64_t memory_mib;  /* data.memory: for encoded samples, on a node; 0: by what is there */
     } data;
     struct {
         char name[MBT_NAME_BYTES];  /* network.name: a row of the arch tables */
@@ -100,15 +110,25 @@ typedef struct mbt_config {
         mbt_config_list milestones; /* schedule.milestones: epochs, ascending */
     } schedule;
     struct {
-        int64_t pad;           /* augment.pad: pixels of pad-and-crop, 0 = off */
-        mbt_pad_mode pad_mode; /* augment.pad_mode */
-        bool flip;             /* augment.flip: horizontal, probability 1/2 */
-        double brightness;     /* augment.brightness: colour jitter amount, 0 = off */
-        double contrast;       /* augment.contrast */
-        double saturation;     /* augment.saturation */
+        int64_t pad;                 /* augment.pad: pixels of pad-and-crop, 0 = off */
+        mbt_pad_mode pad_mode;       /* augment.pad_mode */
+        bool flip;                   /* augment.flip: horizontal, probability 1/2 */
+        double brightness;           /* augment.brightness: colour jitter amount, 0 = off */
+        double contrast;             /* augment.contrast */
+        double saturation;           /* augment.saturation */
+        mbt_crop_kind crop;          /* augment.crop */
+        double scale_min, scale_max; /* augment.scale_min, .scale_max: of area (resized) or of
+                                        short_side (scaled) */
+        double ratio;                /* augment.ratio: largest aspect ratio, either way (resized) */
+        int64_t short_side;          /* augment.short_side: pixels (scaled) */
+        int64_t hsl_hue, hsl_saturation,
+            hsl_lightness; /* augment.hsl_*: at most so far, each way */
+        mbt_config_list mean,
+            deviation; /* augment.mean, .deviation: 0..255; none: the data set's */
     } augment;
     struct {
         int64_t every_epochs; /* evaluate.every_epochs */
+        int64_t short_side;   /* evaluate.short_side: pixels, before the centre is cut out */
     } evaluate;
     struct {
         int64_t every_epochs;    /* checkpoint.every_epochs */

@@ -1,5 +1,5 @@
-/* Makers of data sets: the official CIFAR binary files, and the synthetic set. Serial.
- * Depends on status, dataset, rng; libarchive. */
+/* Makers of data sets: the official CIFAR binary files, class folders, and the synthetic set.
+ * Serial. Depends on status, dataset, rng; libarchive. */
 #ifndef MBT_IMPORT_H
 #define MBT_IMPORT_H
 
@@ -21,5 +21,21 @@ mbt_status mbt_import_cifar(mbt_cifar_kind kind, const char *source, const char 
  * the training ones. The same seed gives the same file bytes on any machine. */
 mbt_status mbt_import_synth(int64_t n_train, int64_t n_test, uint64_t seed, const char *out,
                             mbt_error *err) MBT_WARN_UNUSED;
+
+/* How the images of a tree are stored; plain data. */
+typedef struct mbt_folder_options {
+    const char *name; /* of the data set */
+    int resize;       /* shrink what has a longer short side than this, as JPEG; 0: as they are */
+    int square;       /* one size: the centre, at this short side, without encoding; 0: encoded */
+    int quality;      /* of JPEGs made here, 1 .. 100 */
+    void (*left_out)(const char *message); /* files that are no whole image are reported and left
+                                              out; NULL: the first one is an error */
+} mbt_folder_options;
+
+/* train, test: trees with one folder for each class, its name, that holds JPEG and PNG files.
+ * MBT_DATA names the first file that is no whole image, the first class that one tree lacks. CMYK
+ * becomes RGB. `out` is not touched before all is well. */
+mbt_status mbt_import_folder(const char *train, const char *test, const mbt_folder_options *options,
+                             const char *out, mbt_error *err) MBT_WARN_UNUSED;
 
 #endif

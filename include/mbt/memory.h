@@ -12,6 +12,7 @@ typedef struct mbt_memory {
     size_t momentum;        /* of the optimizer */
     size_t sums;            /* of the reduction */
     size_t samples;         /* ids of the training split, and their order */
+    size_t images;          /* an image on its way to the network, where it is decoded or resized */
     size_t code;            /* what the convolutions' library takes for itself, its generated code
                                above all: measured while the plans are made, as it does not say */
     size_t save; /* rank zero: the copy that is saved, and while it is, the checkpoint as HDF5 holds

@@ -9,6 +9,7 @@
 #include "mbt/comm.h"
 #include "mbt/config.h"
 #include "mbt/dataset.h"
+#include "mbt/loader.h"
 #include "mbt/log.h"
 #include "mbt/plan.h"
 #include "mbt/predictions.h"
@@ -28,6 +29,7 @@ typedef struct mbt_setup {
     uint32_t *train_ids, *valid_ids;
     int64_t n_train, n_valid;
     mbt_augment augment, plain; /* of training samples, of held-out ones */
+    mbt_loader *loader;         /* of both; NULL without data */
     int group;                  /* g */
     /* Where the next evaluation puts what is said of each sample, by its place; NULL: nowhere.
      * Borrowed; each rank puts its own share (mbt_setup_share_predictions). */
@@ -50,5 +52,10 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
                             const mbt_shape *shape, bool training, mbt_setup *setup,
                             mbt_error *err) MBT_WARN_UNUSED;
 void mbt_setup_clear(mbt_setup *setup); /* Collective. */
+
+/* mbt_augment_group with the setup's loader. A sample that cannot be had ends the job
+ * (mbt_comm_abort): the other ranks are in the middle of a step. */
+void mbt_setup_load(mbt_setup *setup, const mbt_augment *augment, const mbt_split *split,
+                    int64_t epoch, const uint32_t *ids, int n, float *x, int32_t *labels);
 
 #endif

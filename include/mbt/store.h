@@ -44,6 +44,11 @@ typedef struct mbt_store_shape {
 /* An empty file image. */
 mbt_status mbt_store_create(mbt_store **store, mbt_error *err) MBT_WARN_UNUSED;
 
+/* An empty file that grows on disk, under a temporary name beside `path`: for what no memory holds.
+ * Its commit is for the same path; closing it without one removes it. */
+mbt_status mbt_store_create_large(const char *path, mbt_store **store,
+                                  mbt_error *err) MBT_WARN_UNUSED;
+
 /* Adds the digest and puts the image in place of `path`: temporary name in the same folder, write,
  * fsync, read back and compare the digest, rename, fsync of the folder. The store stays open.
  * MBT_FAILURE names path, step and errno's text; the temporary file is gone then. bytes (may be
@@ -112,6 +117,10 @@ mbt_status mbt_store_read_rows(mbt_store *store, const char *path, const mbt_sto
                                uint64_t first, uint64_t count, void *data,
                                mbt_error *err) MBT_WARN_UNUSED;
 
+/* Where in its file a contiguous u8 [bytes] lies, for reads beside HDF5: it knows no threads. */
+mbt_status mbt_store_locate(mbt_store *store, const char *path, uint64_t *bytes, uint64_t *offset,
+                            mbt_error *err) MBT_WARN_UNUSED;
+
 mbt_status mbt_store_get_i64(mbt_store *s, const char *path, const char *name, int64_t *value,
                              mbt_error *err) MBT_WARN_UNUSED;
 mbt_status mbt_store_get_f64(mbt_store *s, const char *path, const char *name, double *value,
@@ -144,6 +153,9 @@ mbt_status mbt_digest_create(mbt_digest **digest, mbt_error *err) MBT_WARN_UNUSE
 void mbt_digest_add(mbt_digest *digest, const void *data, size_t bytes);
 void mbt_digest_text(const mbt_digest *digest, char out[MBT_DIGEST_TEXT]);
 void mbt_digest_destroy(mbt_digest *digest); /* NULL is allowed */
+
+/* XXH3-64 of one piece: what a sample that is read alone is checked by. */
+uint64_t mbt_digest_short(const void *data, size_t bytes);
 
 const char *mbt_store_library(void); /* "HDF5 1.10.8", static storage */
 

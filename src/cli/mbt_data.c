@@ -11,14 +11,15 @@
 
 #include "mbt/comm.h"
 #include "mbt/dataset.h"
-#include "mbt/import.h"
 #include "mbt/limited.h"
 #include "mbt/store.h"
 #include "mbt/text.h"
+#include "mbt_data.h"
 #include "version.h"
 
 static const char usage[] =
     "usage: mbt-data import cifar10|cifar100 SOURCE -o FILE [--subset]\n"
+    "       mbt-data import folder TRAIN TEST -o FILE [--resize N | --square N] [--skip-bad]\n"
     "       mbt-data synth -o FILE [--train N] [--test N] [--seed S]\n"
     "       mbt-data info FILE\n"
     "       mbt-data verify FILE...\n"
@@ -26,6 +27,8 @@ static const char usage[] =
     "import   makes FILE (HDF5) from the official binary files. SOURCE is their folder, the "
     "folder\n"
     "         that holds it, or the official .tar.gz, which is read in memory.\n"
+    "         folder: trees with one folder for each class, of its name, that holds JPEG and PNG\n"
+    "         files; they are stored as they are unless --resize or --square says otherwise.\n"
     "synth    draws ten classes of 32x32 colour images: the data set of the quick start.\n"
     "info     what a data set holds: shapes, classes with their counts, moments, digests.\n"
     "verify   checks all of a file: its digest, labels, moments, the digest of its samples.\n"
@@ -33,6 +36,11 @@ static const char usage[] =
     "  -o, --output FILE   the file to make; an existing one is replaced when the new one is "
     "whole\n"
     "  --subset            take files of the official layout with any number of records\n"
+    "  --resize N          shrink images whose short side is above N to that, as JPEG\n"
+    "  --square N          the centre of each image at short side N, all of one size, not encoded\n"
+    "  --quality Q         of JPEGs that are made here, 1 .. 100 (default 95)\n"
+    "  --skip-bad          report files that are no whole image, and leave them out\n"
+    "  --name NAME         of the data set (default: that of FILE)\n"
     "  --train N           training images to draw (default 10000)\n"
     "  --test N            test images to draw (default 2000)\n"
     "  --seed S            what is drawn (default 1); the same seed gives the same file\n"
@@ -41,14 +49,7 @@ static const char usage[] =
     "\n"
     "Exit codes: 0 done, 1 failure, 2 usage, 4 data that is missing, damaged or of another kind.\n";
 
-/* What the command line says; numbers are -1 when not given. */
-struct options {
-    const char *output;
-    int64_t n_train, n_test, seed;
-    bool subset;
-    char **arguments; /* the verb and what follows it */
-    int n_arguments;
-};
+enum { SIZE_TEXT = 64 };
 
 /* A data set with what the reading of it needs. */
 struct opened {
@@ -61,7 +62,7 @@ static mbt_status open_data(const char *path, struct opened *opened, mbt_error *
     memset(opened, 0, sizeof *opened);
     mbt_status status = mbt_comm_create(NULL, NULL, &opened->comm, err);
     if (!status) {
-        status = mbt_dataset_open(opened->comm, path, &opened->data, err);
+        status = mbt_dataset_open(opened->comm, path, MBT_DATASET_STREAM, &opened->data, err);
     }
     return status;
 }
@@ -72,6 +73,21 @@ static void close_data(struct opened *opened)
         mbt_dataset_close(opened->comm, &opened->data);
     }
     mbt_comm_destroy(opened->comm);
+}
+
+/* "32x32x3", or how encoded ones are spread; out has SIZE_TEXT. Returns out. */
+static const char *size_text(const mbt_dataset *d, char *out)
+{
+    if (d->train.encoded == NULL) {
+        (void)snprintf(out, SIZE_TEXT, "%dx%dx%d", d->height, d->width, d->channels);
+    } else {
+        mbt_extent most = {0};
+        mbt_encoded_largest(&d->train, &most);
+        mbt_encoded_largest(&d->test, &most);
+        (void)snprintf(out, SIZE_TEXT, "encoded, up to %dx%d, %.1f MiB in all", most.height,
+                       most.width, (double)d->sample_bytes / (1 << 20));
+    }
+    return out;
 }
 
 static mbt_status file_digest(const char *path, bool verify, char digest[MBT_DIGEST_TEXT],
@@ -86,54 +102,21 @@ static mbt_status file_digest(const char *path, bool verify, char digest[MBT_DIG
     return status;
 }
 
-/* One line on a file that was just made. */
-static mbt_status report(const char *path, mbt_error *err)
+mbt_status mbt_data_report(const char *path, mbt_error *err)
 {
     struct opened opened;
     mbt_status status = open_data(path, &opened, err);
     if (!status) {
+        char size[SIZE_TEXT];
         const mbt_dataset *d = &opened.data;
-        printf("%s: %s, %" PRId64 " + %" PRId64 " images %dx%dx%d, %d classes, digest %s\n", path,
-               d->name, d->train.n, d->test.n, d->height, d->width, d->channels, d->n_classes,
-               d->digest);
+        printf("%s: %s, %" PRId64 " + %" PRId64 " images %s, %d classes, digest %s\n", path,
+               d->name, d->train.n, d->test.n, size_text(d, size), d->n_classes, d->digest);
     }
     close_data(&opened);
     return status;
 }
 
 /* ---- verbs ---- */
-
-static mbt_status do_import(const struct options *options, mbt_error *err)
-{
-    static const char *const kinds[] = {[MBT_CIFAR_10] = "cifar10", [MBT_CIFAR_100] = "cifar100"};
-    const int n_kinds = sizeof kinds / sizeof kinds[0];
-    int kind = 0;
-    if (options->n_arguments != 3) {
-        return mbt_fail(err, MBT_USAGE,
-                        "import: got %d arguments, wanted cifar10 or cifar100 and "
-                        "SOURCE (see --help)",
-                        options->n_arguments - 1);
-    }
-    while (kind < n_kinds && strcmp(options->arguments[1], kinds[kind]) != 0) {
-        kind++;
-    }
-    if (kind == n_kinds) {
-        return mbt_fail(err, MBT_USAGE, "import: got \"%.80s\", wanted cifar10 or cifar100",
-                        options->arguments[1]);
-    }
-    mbt_status status = mbt_import_cifar((mbt_cifar_kind)kind, options->arguments[2],
-                                         options->output, options->subset, err);
-    return status ? status : report(options->output, err);
-}
-
-static mbt_status do_synth(const struct options *options, mbt_error *err)
-{
-    int64_t n_train = options->n_train < 0 ? 10000 : options->n_train;
-    int64_t n_test = options->n_test < 0 ? 2000 : options->n_test;
-    uint64_t seed = options->seed < 0 ? 1 : (uint64_t)options->seed;
-    mbt_status status = mbt_import_synth(n_train, n_test, seed, options->output, err);
-    return status ? status : report(options->output, err);
-}
 
 static void print_counts(const mbt_dataset *d)
 {
@@ -174,6 +157,7 @@ static mbt_status print_source(const char *path, mbt_error *err)
 static mbt_status do_info(const struct options *options, mbt_error *err)
 {
     struct opened opened;
+    char size[SIZE_TEXT];
     if (options->n_arguments != 2) {
         return mbt_fail(err, MBT_USAGE, "info: got %d arguments, wanted one file",
                         options->n_arguments - 1);
@@ -183,8 +167,8 @@ static mbt_status do_info(const struct options *options, mbt_error *err)
     if (!status) {
         const mbt_dataset *d = &opened.data;
         printf("name: %s\n", d->name);
-        printf("images: %dx%dx%d, %" PRId64 " train, %" PRId64 " test\n", d->height, d->width,
-               d->channels, d->train.n, d->test.n);
+        printf("images: %s, %" PRId64 " train, %" PRId64 " test\n", size_text(d, size), d->train.n,
+               d->test.n);
         printf("mean:");
         for (int c = 0; c < d->channels; c++) {
             printf(" %.4f", d->mean[c]);
@@ -259,9 +243,6 @@ static mbt_status do_verify(const struct options *options, mbt_error *err)
 
 /* ---- the command line ---- */
 
-/* Which options a verb takes, by bit. */
-enum { TAKES_OUTPUT = 1, TAKES_SUBSET = 2, TAKES_NUMBERS = 4 };
-
 struct verb {
     const char *name;
     unsigned takes;
@@ -269,15 +250,15 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-    {"import", TAKES_OUTPUT | TAKES_SUBSET, do_import},
-    {"synth", TAKES_OUTPUT | TAKES_NUMBERS, do_synth},
+    {"import", TAKES_OUTPUT | TAKES_SUBSET | TAKES_FOLDER, mbt_data_import},
+    {"synth", TAKES_OUTPUT | TAKES_NUMBERS, mbt_data_synth},
     {"info", 0, do_info},
     {"verify", 0, do_verify},
 };
 
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 
-static mbt_status run(const struct options *options, unsigned given, mbt_error *err)
+static mbt_status run(const struct options *options, mbt_error *err)
 {
     const char *names[N_VERBS];
     int v = 0;
@@ -298,7 +279,7 @@ static mbt_status run(const struct options *options, unsigned given, mbt_error *
                         "unknown verb \"%.80s\"%s%s; wanted import, synth, info or verify", word,
                         near < 0 ? "" : ", nearest is ", near < 0 ? "" : names[near]);
     }
-    if ((given & ~verbs[v].takes) != 0) {
+    if ((options->given & ~verbs[v].takes) != 0) {
         return mbt_fail(err, MBT_USAGE,
                         "%s: got an option that belongs to another verb (see --help)", word);
     }
@@ -322,13 +303,22 @@ static mbt_status take_number(const char *name, const char *text, int64_t *value
 }
 
 /* values above every character, so that optopt tells a short option from a long one */
-enum { SUBSET = 256, TRAIN, TEST, SEED, VERSION };
+enum { SUBSET = 256, TRAIN, TEST, SEED, RESIZE, SQUARE, QUALITY, SKIP, NAME, VERSION };
 
 static const struct option long_options[] = {
-    {"output", required_argument, NULL, 'o'},  {"subset", no_argument, NULL, SUBSET},
-    {"train", required_argument, NULL, TRAIN}, {"test", required_argument, NULL, TEST},
-    {"seed", required_argument, NULL, SEED},   {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, VERSION},   {0},
+    {"output", required_argument, NULL, 'o'},
+    {"subset", no_argument, NULL, SUBSET},
+    {"train", required_argument, NULL, TRAIN},
+    {"test", required_argument, NULL, TEST},
+    {"seed", required_argument, NULL, SEED},
+    {"resize", required_argument, NULL, RESIZE},
+    {"square", required_argument, NULL, SQUARE},
+    {"quality", required_argument, NULL, QUALITY},
+    {"skip-bad", no_argument, NULL, SKIP},
+    {"name", required_argument, NULL, NAME},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, VERSION},
+    {0},
 };
 
 static mbt_status refuse_option(int option, char **argv, mbt_error *err)
@@ -344,50 +334,73 @@ static mbt_status refuse_option(int option, char **argv, mbt_error *err)
                     argv[optind - 1]);
 }
 
+/* One option that is no -h or --version. */
+static mbt_status take_option(int option, char **argv, struct options *options, mbt_error *err)
+{
+    const struct {
+        int option;
+        const char *name;
+        int64_t *value;
+        unsigned takes;
+    } numbers[] = {
+        {TRAIN, "train", &options->n_train, TAKES_NUMBERS},
+        {TEST, "test", &options->n_test, TAKES_NUMBERS},
+        {SEED, "seed", &options->seed, TAKES_NUMBERS},
+        {RESIZE, "resize", &options->resize, TAKES_FOLDER},
+        {SQUARE, "square", &options->square, TAKES_FOLDER},
+        {QUALITY, "quality", &options->quality, TAKES_FOLDER},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (numbers[i].option == option) {
+            options->given |= numbers[i].takes;
+            return take_number(numbers[i].name, optarg, numbers[i].value, err);
+        }
+    }
+    switch (option) {
+    case 'o':
+        options->output = optarg;
+        options->given |= TAKES_OUTPUT;
+        return MBT_OK;
+    case SUBSET:
+        options->subset = true;
+        options->given |= TAKES_SUBSET;
+        return MBT_OK;
+    case SKIP:
+        options->skip = true;
+        options->given |= TAKES_FOLDER;
+        return MBT_OK;
+    case NAME:
+        options->name = optarg;
+        options->given |= TAKES_FOLDER;
+        return MBT_OK;
+    default:
+        return refuse_option(option, argv, err);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    struct options options = {.n_train = -1, .n_test = -1, .seed = -1};
-    unsigned given = 0;
+    struct options options = {
+        .n_train = -1, .n_test = -1, .seed = -1, .resize = -1, .square = -1, .quality = -1};
     mbt_error err = {0};
     mbt_status status = MBT_OK;
     int option = 0;
     opterr = 0;
     while (!status && (option = getopt_long(argc, argv, ":ho:", long_options, NULL)) != -1) {
-        switch (option) {
-        case 'h':
+        if (option == 'h') {
             (void)fputs(usage, stdout);
             return MBT_OK;
-        case VERSION:
+        }
+        if (option == VERSION) {
             print_version("mbt-data", stdout);
             return MBT_OK;
-        case 'o':
-            options.output = optarg;
-            given |= TAKES_OUTPUT;
-            break;
-        case SUBSET:
-            options.subset = true;
-            given |= TAKES_SUBSET;
-            break;
-        case TRAIN:
-            status = take_number("train", optarg, &options.n_train, &err);
-            given |= TAKES_NUMBERS;
-            break;
-        case TEST:
-            status = take_number("test", optarg, &options.n_test, &err);
-            given |= TAKES_NUMBERS;
-            break;
-        case SEED:
-            status = take_number("seed", optarg, &options.seed, &err);
-            given |= TAKES_NUMBERS;
-            break;
-        default:
-            status = refuse_option(option, argv, &err);
         }
+        status = take_option(option, argv, &options, &err);
     }
     options.arguments = argv + optind;
     options.n_arguments = argc - optind;
     if (!status) {
-        status = run(&options, given, &err);
+        status = run(&options, &err);
     }
     if ((fflush(stdout) != 0 || ferror(stdout)) && !status) {
         status = mbt_fail(&err, MBT_FAILURE, "stdout: cannot be written");

@@ -8,7 +8,8 @@
 static mbt_shape drawn_shape(const mbtrain_session *s)
 {
     const bool large = s->config.network.downsampling == 32;
-    const int size = s->options.size > 0 ? s->options.size : large ? 224 : 32;
+    const int wanted = s->options.size > 0 ? s->options.size : (int)s->config.data.image_size;
+    const int size = wanted > 0 ? wanted : large ? 224 : 32;
     return (mbt_shape){3, size, size,
                        s->options.classes > 0 ? s->options.classes
                        : large                ? 1000

@@ -74,6 +74,35 @@ static void check_schedule(const mbt_config *config, mbt_faults *faults)
     check_milestones(config, faults);
 }
 
+/* What a crop needs; how it fits the data set is checked where that is known. */
+static void check_crop(const mbt_config *config, mbt_faults *faults)
+{
+    char got[MBT_NUMBER_BYTES], wanted[MBT_NUMBER_BYTES];
+    const double low = config->augment.scale_min, high = config->augment.scale_max;
+    if (low > high) {
+        mbt_faults_add(faults, "augment.scale_min", "got %s, wanted at most augment.scale_max, %s",
+                       mbt_number_text(low, got), mbt_number_text(high, wanted));
+    }
+    if (config->augment.crop != MBT_CROP_PAD && config->data.image_size == 0) {
+        mbt_faults_add(faults, "data.image_size",
+                       "got 0, wanted the side of the network's input with augment.crop %s",
+                       config->augment.crop == MBT_CROP_RESIZED ? "resized" : "scaled");
+    }
+    if (config->augment.crop == MBT_CROP_SCALED &&
+        high * (double)config->augment.short_side < (double)config->data.image_size) {
+        mbt_faults_add(faults, "augment.short_side",
+                       "got %" PRId64 " and augment.scale_max %s, wanted at least data.image_size, "
+                       "%" PRId64,
+                       config->augment.short_side, mbt_number_text(high, wanted),
+                       config->data.image_size);
+    }
+    if (config->evaluate.short_side > 0 && config->evaluate.short_side < config->data.image_size) {
+        mbt_faults_add(faults, "evaluate.short_side",
+                       "got %" PRId64 ", wanted at least data.image_size, %" PRId64,
+                       config->evaluate.short_side, config->data.image_size);
+    }
+}
+
 mbt_status mbt_config_check(const mbt_config *config, mbt_error *err)
 {
     mbt_faults faults;
@@ -97,5 +126,6 @@ mbt_status mbt_config_check(const mbt_config *config, mbt_error *err)
                        "got true with optimizer.momentum 0, wanted false or a momentum");
     }
     check_schedule(config, &faults);
+    check_crop(config, &faults);
     return mbt_faults_report(&faults, MBT_CONFIG, err);
 }

@@ -14,13 +14,15 @@ static const char *const storage_names[] = {"fp32", "bf16", NULL};
 static const char *const schedule_names[] = {"constant", "step",   "exponential",
                                              "cosine",   "linear", NULL};
 static const char *const pad_names[] = {"zero", "reflect", NULL};
+static const char *const crop_names[] = {"pad", "resized", "scaled", NULL};
 static const char *const init_names[] = {"he_fan_out", "he_fan_in", "seed", NULL};
 static const char *const decay_names[] = {"bn", "bias", "depthwise", NULL};
 static const char *const kernel_names[] = {"auto", "avx512", "avx2", "x86-64", NULL};
 
 /* fields.c copies enums as int. */
 _Static_assert(sizeof(mbt_reduce) == sizeof(int) && sizeof(mbt_schedule_kind) == sizeof(int) &&
-                   sizeof(mbt_pad_mode) == sizeof(int) && sizeof(mbt_init_kind) == sizeof(int),
+                   sizeof(mbt_pad_mode) == sizeof(int) && sizeof(mbt_init_kind) == sizeof(int) &&
+                   sizeof(mbt_crop_kind) == sizeof(int),
                "enums are as wide as int");
 _Static_assert(MBT_NO_DECAY_BN == 1 && MBT_NO_DECAY_BIAS == 2 && MBT_NO_DECAY_DEPTHWISE == 4,
                "decay_names is in the order of the bits");
@@ -42,6 +44,11 @@ static const mbt_row rows[] = {
      "held out of the training split to choose the best checkpoint; 0: the test split chooses"},
     {"data.train_limit", MBT_ROW_I64, FIELD(data.train_limit), "0", 0, 1e9, NULL, "samples",
      "train on the first so many only; 0: all"},
+    {"data.image_size", MBT_ROW_I64, FIELD(data.image_size), "0", 0, 1024, NULL, "pixels",
+     "side of the network's input; 0: as images are stored, which encoded ones have no size for"},
+    {"data.memory", MBT_ROW_I64, FIELD(data.memory_mib), "0", 0, 1e9, NULL, "MiB",
+     "of a node, for encoded images; more are read from the file as they are needed; 0: half of what "
+     "is available"},
 
     {"network.name", MBT_ROW_TEXT, FIELD(network.name), "mobilenetv2", 1, 0, NULL, "",
      "one of the networks that mbtrain --help lists"},
@@ -105,7 +112,7 @@ static const mbt_row rows[] = {
      "where step multiplies by gamma, ascending"},
 
     {"augment.pad", MBT_ROW_I64, FIELD(augment.pad), "4", 0, 64, NULL, "pixels",
-     "border added before the random crop; 0: no crop"},
+     "border added before the random crop of augment.crop pad; 0: no crop"},
     {"augment.pad_mode", MBT_ROW_ENUM, FIELD(augment.pad_mode), "reflect", 0, 0, pad_names, "",
      "what the border holds"},
     {"augment.flip", MBT_ROW_BOOL, FIELD(augment.flip), "true", 0, 0, NULL, "",
@@ -116,9 +123,31 @@ static const mbt_row rows[] = {
      "amount of colour jitter; 0: off"},
     {"augment.saturation", MBT_ROW_F64, FIELD(augment.saturation), "0", 0, 1, NULL, "",
      "amount of colour jitter; 0: off"},
+    {"augment.crop", MBT_ROW_ENUM, FIELD(augment.crop), "pad", 0, 0, crop_names, "",
+     "pad: images as stored; resized: a random part, resized; scaled: a window of the whole, resized"},
+    {"augment.scale_min", MBT_ROW_F64, FIELD(augment.scale_min), "0.08", 1e-4, 1, NULL, "",
+     "least part of the area (resized), or of augment.short_side (scaled)"},
+    {"augment.scale_max", MBT_ROW_F64, FIELD(augment.scale_max), "1", 1e-4, 1, NULL, "",
+     "largest part of it"},
+    {"augment.ratio", MBT_ROW_F64, FIELD(augment.ratio), "1.3333333333333333", 1, 4, NULL, "",
+     "largest aspect ratio of the part, lying or standing (resized)"},
+    {"augment.short_side", MBT_ROW_I64, FIELD(augment.short_side), "480", 1, 4096, NULL, "pixels",
+     "short side of an image at scale 1 (scaled)"},
+    {"augment.hsl_hue", MBT_ROW_I64, FIELD(augment.hsl_hue), "0", 0, 180, NULL, "",
+     "largest shift of hue, of 180; 0: off"},
+    {"augment.hsl_saturation", MBT_ROW_I64, FIELD(augment.hsl_saturation), "0", 0, 255, NULL, "",
+     "largest shift of saturation, of 255; 0: off"},
+    {"augment.hsl_lightness", MBT_ROW_I64, FIELD(augment.hsl_lightness), "0", 0, 255, NULL, "",
+     "largest shift of lightness, of 255; 0: off"},
+    {"augment.mean", MBT_ROW_LIST, FIELD(augment.mean), "", 0, 255, NULL, "",
+     "of each channel, taken off the image; none: that of the training images"},
+    {"augment.deviation", MBT_ROW_LIST, FIELD(augment.deviation), "", 1e-3, 255, NULL, "",
+     "of each channel, by which the image is divided; none: that of the training images"},
 
     {"evaluate.every_epochs", MBT_ROW_I64, FIELD(evaluate.every_epochs), "1", 1, 100000, NULL,
      "epochs", "between two evaluations"},
+    {"evaluate.short_side", MBT_ROW_I64, FIELD(evaluate.short_side), "0", 0, 4096, NULL, "pixels",
+     "of an image before its centre is cut out; 0: 8/7 of data.image_size"},
 
     {"checkpoint.every_epochs", MBT_ROW_I64, FIELD(checkpoint.every_epochs), "1", 1, 100000, NULL,
      "epochs", "between two checkpoints"},

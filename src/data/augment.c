@@ -1,4 +1,4 @@
-/* From a stored image to the network's input.
+/* From an image to the network's input.
  *
  * Draws of a sample, keyed (seed, AUGMENT, epoch, sample id), in this order: crop row, crop column
  * (each 0 .. 2*pad), flip, order of the jitter, brightness, contrast, saturation. All are drawn
@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "jitter.h"
+#include "mbt/loader.h"
 #include "mbt/rng.h"
 
 enum { N_ORDERS = 6, RGB = 3 };
@@ -24,21 +25,82 @@ typedef struct draws {
     float factor[MBT_JITTER_COUNT]; /* 1: as it is */
 } draws;
 
-static void init_common(mbt_augment *augment, const mbt_dataset *dataset)
+static void init_common(mbt_augment *augment, const mbt_config *config, const mbt_dataset *dataset)
 {
-    *augment = (mbt_augment){
-        .height = dataset->height, .width = dataset->width, .channels = dataset->channels};
+    const mbt_config_list *means = &config->augment.mean;
+    const mbt_config_list *deviations = &config->augment.deviation;
+    const int size = (int)config->data.image_size;
+    *augment = (mbt_augment){.height = size > 0 ? size : dataset->height,
+                             .width = size > 0 ? size : dataset->width,
+                             .channels = dataset->channels,
+                             .crop = {.size = size, .seed = (uint64_t)config->train.seed}};
     for (int c = 0; c < dataset->channels; c++) {
-        augment->mean[c] = (float)dataset->mean[c];
-        augment->inverse_deviation[c] = (float)(1.0 / dataset->deviation[c]);
+        const double mean = means->count > 0 ? means->value[c] : dataset->mean[c];
+        const double deviation =
+            deviations->count > 0 ? deviations->value[c] : dataset->deviation[c];
+        augment->mean[c] = (float)mean;
+        augment->inverse_deviation[c] = (float)(1.0 / deviation);
     }
+}
+
+/* Whether images are stored in the input's size. */
+static bool fits(const mbt_config *config, const mbt_dataset *dataset)
+{
+    const int64_t size = config->data.image_size;
+    return dataset->height > 0 &&
+           (size == 0 || (size == dataset->height && size == dataset->width));
+}
+
+static mbt_status check_list(const char *key, const mbt_config_list *list, int channels,
+                             mbt_error *err)
+{
+    return list->count == 0 || list->count == channels
+               ? MBT_OK
+               : mbt_fail(err, MBT_CONFIG, "%s: got %d numbers, the images have %d channels", key,
+                          list->count, channels);
+}
+
+mbt_status mbt_augment_check(const mbt_config *config, const mbt_dataset *dataset, mbt_error *err)
+{
+    const bool hsl = config->augment.hsl_hue > 0 || config->augment.hsl_saturation > 0 ||
+                     config->augment.hsl_lightness > 0;
+    if (dataset->height == 0 && config->data.image_size == 0) {
+        return mbt_fail(err, MBT_CONFIG,
+                        "data.image_size: got 0, the images of %s have sizes of their own: wanted "
+                        "the side of the network's input",
+                        dataset->name);
+    }
+    if (config->augment.crop == MBT_CROP_PAD && !fits(config, dataset)) {
+        return mbt_fail(err, MBT_CONFIG,
+                        "augment.crop: got pad, the images of %s are not of data.image_size, "
+                        "%d x %d: wanted resized or scaled",
+                        dataset->name, (int)config->data.image_size, (int)config->data.image_size);
+    }
+    if (hsl && dataset->channels != RGB) {
+        return mbt_fail(err, MBT_CONFIG,
+                        "augment.hsl_hue, .hsl_saturation, .hsl_lightness: got one above 0, the "
+                        "images have %d channels, wanted 3",
+                        dataset->channels);
+    }
+    mbt_status status = check_list("augment.mean", &config->augment.mean, dataset->channels, err);
+    return status ? status
+                  : check_list("augment.deviation", &config->augment.deviation, dataset->channels,
+                               err);
 }
 
 void mbt_augment_init(mbt_augment *augment, const mbt_config *config, const mbt_dataset *dataset)
 {
-    init_common(augment, dataset);
+    init_common(augment, config, dataset);
+    augment->crop.kind = config->augment.crop;
+    augment->crop.scale_min = config->augment.scale_min;
+    augment->crop.scale_max = config->augment.scale_max;
+    augment->crop.ratio = config->augment.ratio;
+    augment->crop.short_side = (int)config->augment.short_side;
+    augment->crop.hsl[0] = (int)config->augment.hsl_hue;
+    augment->crop.hsl[1] = (int)config->augment.hsl_saturation;
+    augment->crop.hsl[2] = (int)config->augment.hsl_lightness;
     augment->seed = (uint64_t)config->train.seed;
-    augment->pad = (int)config->augment.pad;
+    augment->pad = config->augment.crop == MBT_CROP_PAD ? (int)config->augment.pad : 0;
     augment->pad_mode = config->augment.pad_mode;
     augment->flip = config->augment.flip;
     augment->brightness = (float)config->augment.brightness;
@@ -46,9 +108,13 @@ void mbt_augment_init(mbt_augment *augment, const mbt_config *config, const mbt_
     augment->saturation = (float)config->augment.saturation;
 }
 
-void mbt_augment_init_plain(mbt_augment *augment, const mbt_dataset *dataset)
+void mbt_augment_init_plain(mbt_augment *augment, const mbt_config *config,
+                            const mbt_dataset *dataset)
 {
-    init_common(augment, dataset);
+    const int64_t side = config->evaluate.short_side;
+    init_common(augment, config, dataset);
+    augment->crop.kind = fits(config, dataset) ? MBT_CROP_PAD : MBT_CROP_CENTRE;
+    augment->crop.short_side = (int)(side > 0 ? side : (8 * config->data.image_size + 3) / 7);
 }
 
 static float draw_factor(mbt_rng *rng, float amount)
@@ -153,14 +219,21 @@ void mbt_augment_image(const mbt_augment *augment, int64_t epoch, uint32_t sampl
     normalise(augment, out);
 }
 
-void mbt_augment_group(const mbt_augment *augment, const mbt_split *split, int64_t epoch,
-                       const uint32_t *ids, int n, float *x, int32_t *labels)
+mbt_status mbt_augment_group(const mbt_augment *augment, mbt_loader *loader, const mbt_split *split,
+                             int64_t epoch, const uint32_t *ids, int n, float *x, int32_t *labels,
+                             mbt_error *err)
 {
     size_t values = (size_t)augment->height * (size_t)augment->width * (size_t)augment->channels;
     for (int i = 0; i < n; i++) {
+        const uint8_t *image;
         assert((int64_t)ids[i] < split->n);
-        mbt_augment_image(augment, epoch, ids[i], split->images + ids[i] * values,
-                          x + (size_t)i * values);
+        mbt_status status =
+            mbt_loader_image(loader, &augment->crop, split, epoch, ids[i], &image, err);
+        if (status) {
+            return status;
+        }
+        mbt_augment_image(augment, epoch, ids[i], image, x + (size_t)i * values);
         labels[i] = split->labels[ids[i]];
     }
+    return MBT_OK;
 }

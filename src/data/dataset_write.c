@@ -31,16 +31,8 @@ static mbt_status check_labels(const char *what, const int32_t *labels, int64_t 
     return MBT_OK;
 }
 
-static mbt_status check_source(const mbt_dataset_source *source, mbt_error *err)
+mbt_status dataset_check_header(const mbt_dataset_source *source, mbt_error *err)
 {
-    mbt_status status = MBT_OK;
-    if (source->height < 1 || source->height > DATASET_SIDE_MAX || source->width < 1 ||
-        source->width > DATASET_SIDE_MAX || source->channels < 1 ||
-        source->channels > MBT_CHANNELS_MAX) {
-        return mbt_fail(err, MBT_DATA, "images: got %d x %d x %d, wanted at most %d x %d x %d",
-                        source->height, source->width, source->channels, DATASET_SIDE_MAX,
-                        DATASET_SIDE_MAX, MBT_CHANNELS_MAX);
-    }
     if (source->n_classes < DATASET_CLASSES_MIN || source->n_classes > MBT_CLASSES_MAX ||
         source->n_coarse < 0 || source->n_coarse > MBT_CLASSES_MAX) {
         return mbt_fail(err, MBT_DATA, "classes: got %d and %d coarse ones, wanted %d .. %d",
@@ -50,13 +42,26 @@ static mbt_status check_source(const mbt_dataset_source *source, mbt_error *err)
         return mbt_fail(err, MBT_DATA, "source: got %zu bytes, wanted less than %d",
                         strlen(source->source), DATASET_SOURCE_BYTES);
     }
-    status = check_names("name", 1, &source->name, err);
+    mbt_status status = check_names("name", 1, &source->name, err);
     if (!status) {
         status = check_names("class name", source->n_classes, source->class_names, err);
     }
     if (!status) {
         status = check_names("coarse class name", source->n_coarse, source->coarse_names, err);
     }
+    return status;
+}
+
+static mbt_status check_source(const mbt_dataset_source *source, mbt_error *err)
+{
+    if (source->height < 1 || source->height > DATASET_SIDE_MAX || source->width < 1 ||
+        source->width > DATASET_SIDE_MAX || source->channels < 1 ||
+        source->channels > MBT_CHANNELS_MAX) {
+        return mbt_fail(err, MBT_DATA, "images: got %d x %d x %d, wanted at most %d x %d x %d",
+                        source->height, source->width, source->channels, DATASET_SIDE_MAX,
+                        DATASET_SIDE_MAX, MBT_CHANNELS_MAX);
+    }
+    mbt_status status = dataset_check_header(source, err);
     for (int s = 0; s < 2 && !status; s++) {
         int64_t n = source->split[s].n;
         if (n < 1 || n > DATASET_SAMPLES_MAX) {
@@ -71,6 +76,19 @@ static mbt_status check_source(const mbt_dataset_source *source, mbt_error *err)
         }
     }
     return status;
+}
+
+mbt_status dataset_found_moments(const dataset_counts *counts, int channels, const char *path,
+                                 double *mean, double *deviation, mbt_error *err)
+{
+    dataset_moments(counts, channels, mean, deviation);
+    for (int c = 0; c < channels; c++) {
+        if (!(deviation[c] > 0)) {
+            return mbt_fail(err, MBT_DATA, "%s: channel %d is the same in all training images",
+                            path, c);
+        }
+    }
+    return MBT_OK;
 }
 
 static mbt_status write_labels(mbt_store *store, const char *path, const int32_t *labels, int64_t n,
@@ -103,11 +121,11 @@ static mbt_status write_split(mbt_store *store, const mbt_dataset_source *source
     return status;
 }
 
-static mbt_status write_attributes(mbt_store *store, const mbt_dataset_source *source,
-                                   const double *mean, const double *deviation, const char *digest,
-                                   mbt_error *err)
+mbt_status dataset_write_attributes(mbt_store *store, const mbt_dataset_source *source,
+                                    int64_t schema, const double *mean, const double *deviation,
+                                    const char *digest, mbt_error *err)
 {
-    mbt_status status = mbt_store_set_i64(store, "/", "schema", MBT_DATASET_SCHEMA, err);
+    mbt_status status = mbt_store_set_i64(store, "/", "schema", schema, err);
     if (!status) {
         status = mbt_store_set_text(store, "/", "name", source->name, err);
     }
@@ -138,6 +156,7 @@ mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path,
 {
     double mean[MBT_CHANNELS_MAX], deviation[MBT_CHANNELS_MAX];
     char digest[MBT_DIGEST_TEXT];
+    dataset_counts counts = {{{0}}};
     mbt_store *store = NULL;
     mbt_status status = check_source(source, err);
     if (status) {
@@ -147,23 +166,23 @@ mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path,
     int64_t image_pixels = (int64_t)source->height * source->width;
     mbt_split split[2];
     for (int s = 0; s < 2; s++) {
-        split[s] =
-            (mbt_split){source->split[s].n, source->split[s].images, source->split[s].labels};
+        split[s] = (mbt_split){.n = source->split[s].n,
+                               .images = source->split[s].images,
+                               .labels = source->split[s].labels};
     }
-    dataset_moments(split[0].images, (uint64_t)(split[0].n * image_pixels), source->channels, mean,
-                    deviation);
-    for (int c = 0; c < source->channels; c++) {
-        if (!(deviation[c] > 0)) {
-            return mbt_fail(err, MBT_DATA, "%s: channel %d is the same in all training images",
-                            path, c);
-        }
+    dataset_count(split[0].images, (uint64_t)(split[0].n * image_pixels), source->channels,
+                  &counts);
+    status = dataset_found_moments(&counts, source->channels, path, mean, deviation, err);
+    if (status) {
+        return status;
     }
     status = dataset_digest(split, (uint64_t)(image_pixels * source->channels), digest, err);
     if (!status) {
         status = mbt_store_create(&store, err);
     }
     if (!status) {
-        status = write_attributes(store, source, mean, deviation, digest, err);
+        status = dataset_write_attributes(store, source, MBT_DATASET_SCHEMA, mean, deviation,
+                                          digest, err);
     }
     for (int s = 0; s < 2 && !status; s++) {
         status = write_split(store, source, s, err);

@@ -51,3 +51,8 @@ void mbt_digest_destroy(mbt_digest *digest)
     XXH3_freeState(digest->state);
     free(digest);
 }
+
+uint64_t mbt_digest_short(const void *data, size_t bytes)
+{
+    return XXH3_64bits(data, bytes);
+}

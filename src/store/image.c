@@ -12,7 +12,7 @@
 
 #include "internal.h"
 
-enum { GROWTH = 1 << 22, PIECE = 1 << 20, IMAGE_NAME = 64 };
+enum { GROWTH = 1 << 22, IMAGE_NAME = 64 };
 
 #define BLOCK_BEGINS "MBTRAIN "
 #define STRING_OF(x) #x
@@ -96,6 +96,9 @@ mbt_status mbt_store_commit(mbt_store *store, const char *path, size_t *bytes, m
     ssize_t got = 0;
     mbt_status status = MBT_OK;
     store_quiet();
+    if (store->temporary[0] != '\0') {
+        return store_commit_large(store, path, bytes, err);
+    }
     ssize_t wanted =
         H5Fflush(store->file, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(store->file, NULL, 0);
     if (wanted <= 0) {
@@ -131,15 +134,21 @@ done:
 }
 
 /* "damaged" with both digests, unless they agree. */
+static mbt_status compare_text(const char *path, const char *got, const char *wanted,
+                               mbt_error *err)
+{
+    if (strcmp(got, wanted) != 0) {
+        return mbt_fail(err, MBT_DATA, "%s: damaged: got digest %s, wanted %s", path, got, wanted);
+    }
+    return MBT_OK;
+}
+
 static mbt_status compare_digest(const char *path, const mbt_digest *digest, const char *wanted,
                                  mbt_error *err)
 {
     char got[MBT_DIGEST_TEXT];
     mbt_digest_text(digest, got);
-    if (strcmp(got, wanted) != 0) {
-        return mbt_fail(err, MBT_DATA, "%s: damaged: got digest %s, wanted %s", path, got, wanted);
-    }
-    return MBT_OK;
+    return compare_text(path, got, wanted, err);
 }
 
 static bool is_hdf5(const char *bytes)
@@ -240,36 +249,12 @@ done:
     return status;
 }
 
-/* The digest of everything from `offset` to the end, read in pieces. */
-static mbt_status hash_rest(int fd, const char *path, off_t offset, const char *wanted,
-                            mbt_error *err)
+static mbt_status check_rest(int fd, const char *path, const char *wanted, mbt_error *err)
 {
-    mbt_digest *digest = NULL;
-    char *piece = malloc(PIECE);
-    mbt_status status = mbt_digest_create(&digest, err);
-    if (status == MBT_OK && piece == NULL) {
-        status = mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
-    }
-    while (status == MBT_OK) {
-        ssize_t n = pread(fd, piece, PIECE, offset);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            status = mbt_fail(err, MBT_FAILURE, "%s: cannot read: %s", path, strerror(errno));
-        }
-        if (n <= 0) {
-            break;
-        }
-        mbt_digest_add(digest, piece, (size_t)n);
-        offset += n;
-    }
-    if (status == MBT_OK) {
-        status = compare_digest(path, digest, wanted, err);
-    }
-    mbt_digest_destroy(digest);
-    free(piece);
-    return status;
+    char got[MBT_DIGEST_TEXT];
+    uint64_t bytes = 0;
+    mbt_status status = store_digest_rest(fd, path, got, &bytes, err);
+    return status != MBT_OK ? status : compare_text(path, got, wanted, err);
 }
 
 /* What can be said of a file before HDF5 sees it. */
@@ -298,7 +283,7 @@ static mbt_status check_file(mbt_store *store, const char *path, bool verify, mb
     store->file_bytes = (uint64_t)info.st_size;
     status = check_head(path, head, (size_t)have, store->file_bytes, &ours, store->digest, err);
     if (status == MBT_OK && verify && ours) {
-        status = hash_rest(fd, path, MBT_USER_BLOCK_BYTES, store->digest, err);
+        status = check_rest(fd, path, store->digest, err);
     }
 done:
     (void)close(fd);
@@ -328,11 +313,8 @@ mbt_status mbt_store_open_large(const char *path, bool verify, mbt_store **store
     if (status != MBT_OK) {
         goto done;
     }
-    access = H5Pcreate(H5P_FILE_ACCESS);
-    /* parallel file systems often have no locks, and a read-only open needs none: use them where
-     * they are, go on where they are not */
-    if (access >= 0 && H5Pset_file_locking(access, true, true) >= 0 &&
-        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0) {
+    access = store_disk_access();
+    if (access >= 0) {
         made->file = H5Fopen(path, H5F_ACC_RDONLY, access);
     }
     if (made->file < 0) {
@@ -356,6 +338,9 @@ void mbt_store_close(mbt_store *store)
     store_quiet();
     if (store->file >= 0) {
         (void)H5Fclose(store->file);
+    }
+    if (store->temporary[0] != '\0') { /* not committed */
+        (void)unlink(store->temporary);
     }
     free(store);
 }

@@ -20,9 +20,10 @@ enum {
 struct mbt_store {
     hid_t file;
     bool writing;
-    uint64_t file_bytes;          /* reading: size of the file, a bound for what it can hold */
-    char digest[MBT_DIGEST_TEXT]; /* "" when the file has none */
-    char name[MBT_PATH_BYTES];    /* for messages */
+    uint64_t file_bytes;            /* reading: size of the file, a bound for what it can hold */
+    char digest[MBT_DIGEST_TEXT];   /* "" when the file has none */
+    char name[MBT_PATH_BYTES];      /* for messages */
+    char temporary[MBT_PATH_BYTES]; /* writing on disk: the file that grows; "" otherwise */
 };
 
 /* ---- errors (stack.c) ---- */
@@ -88,11 +89,32 @@ void store_block_make(const char *digest, uint64_t bytes, char block[MBT_USER_BL
 bool store_block_parse(const char block[MBT_USER_BLOCK_BYTES], char digest[MBT_DIGEST_TEXT],
                        uint64_t *bytes);
 
-/* ---- files (superblock.c, replace.c) ---- */
+/* ---- files (superblock.c, replace.c, large.c) ---- */
 
 /* Marks an image as closed, with the checksum that belongs to it; false when it is of another
  * version than ours. */
 bool store_seal_superblock(unsigned char *image, size_t bytes) MBT_WARN_UNUSED;
+
+/* Creates "<folder>/.<name>.tmp-<pid>-<k>", the first k that is free, and names it. The
+ * descriptor, or -1. */
+int store_temporary(const char *path, char temporary[MBT_PATH_BYTES], mbt_error *err);
+
+/* Digest and length of what follows the user block. */
+mbt_status store_digest_rest(int fd, const char *path, char digest[MBT_DIGEST_TEXT],
+                             uint64_t *bytes, mbt_error *err) MBT_WARN_UNUSED;
+
+/* Flushes the temporary file, reads it back, and puts it in place of `path`; closes fd. */
+mbt_status store_place(int fd, const char *temporary, const char *path,
+                       const char block[MBT_USER_BLOCK_BYTES], uint64_t bytes, const char *digest,
+                       mbt_error *err) MBT_WARN_UNUSED;
+
+/* mbt_store_commit of a store that grows on disk. */
+mbt_status store_commit_large(mbt_store *store, const char *path, size_t *bytes,
+                              mbt_error *err) MBT_WARN_UNUSED;
+
+/* Access to a file on disk. Parallel file systems often have no locks: they are used where they
+ * are. */
+hid_t store_disk_access(void);
 
 /* Puts block + image in place of `path`; see mbt_store_commit. */
 mbt_status store_replace(const char *path, const char block[MBT_USER_BLOCK_BYTES],

@@ -18,8 +18,7 @@ static mbt_status fail_at(const char *path, const char *step, mbt_error *err)
     return mbt_fail(err, MBT_FAILURE, "%s: %s: %s", path, step, strerror(code));
 }
 
-/* Creates "<folder>/.<name>.tmp-<pid>-<k>", the first k that is free. */
-static int open_temporary(const char *path, char temporary[MBT_PATH_BYTES], mbt_error *err)
+int store_temporary(const char *path, char temporary[MBT_PATH_BYTES], mbt_error *err)
 {
     const char *slash = strrchr(path, '/');
     int folder = slash != NULL ? (int)(slash + 1 - path) : 0;
@@ -58,54 +57,56 @@ static mbt_status write_all(int fd, const char *path, const void *data, size_t b
     return MBT_OK;
 }
 
-/* Compares what the file system gives back: the block byte by byte, the rest by its digest. */
-static mbt_status read_back(int fd, const char *path, const char *block, size_t bytes,
-                            const char *digest, mbt_error *err)
+mbt_status store_digest_rest(int fd, const char *path, char digest[MBT_DIGEST_TEXT],
+                             uint64_t *bytes, mbt_error *err)
 {
     mbt_digest *sum = NULL;
-    char *piece = NULL;
-    char got[MBT_DIGEST_TEXT];
-    size_t done = 0;
+    char *piece = malloc(PIECE);
     mbt_status status = mbt_digest_create(&sum, err);
-    if (status != MBT_OK) {
-        goto done;
-    }
-    piece = malloc(PIECE);
-    if (piece == NULL) {
+    if (status == MBT_OK && piece == NULL) {
         status = mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
-        goto done;
     }
-    /* the pages are clean after fsync: drop them, so that the reading is of the disk */
-    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    if (pread(fd, piece, MBT_USER_BLOCK_BYTES, 0) != MBT_USER_BLOCK_BYTES ||
-        memcmp(piece, block, MBT_USER_BLOCK_BYTES) != 0) {
-        status = mbt_fail(err, MBT_FAILURE, "%s: read back other bytes than were written", path);
-        goto done;
-    }
-    for (;;) {
-        ssize_t n = pread(fd, piece, PIECE, (off_t)(MBT_USER_BLOCK_BYTES + done));
+    *bytes = 0;
+    while (status == MBT_OK) {
+        ssize_t n = pread(fd, piece, PIECE, (off_t)(MBT_USER_BLOCK_BYTES + *bytes));
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n < 0) {
-            status = fail_at(path, "cannot read back", err);
-            goto done;
+            status = fail_at(path, "cannot read", err);
         }
-        if (n == 0) {
+        if (n <= 0) {
             break;
         }
         mbt_digest_add(sum, piece, (size_t)n);
-        done += (size_t)n;
+        *bytes += (uint64_t)n;
     }
-    mbt_digest_text(sum, got);
-    if (done != bytes || strcmp(got, digest) != 0) {
-        status = mbt_fail(err, MBT_FAILURE,
-                          "%s: read back %zu bytes with digest %s, wrote %zu with digest %s", path,
-                          done, got, bytes, digest);
+    if (status == MBT_OK) {
+        mbt_digest_text(sum, digest);
     }
-done:
     free(piece);
     mbt_digest_destroy(sum);
+    return status;
+}
+
+/* Compares what the file system gives back: the block byte by byte, the rest by its digest. */
+static mbt_status read_back(int fd, const char *path, const char *block, uint64_t bytes,
+                            const char *digest, mbt_error *err)
+{
+    char head[MBT_USER_BLOCK_BYTES], got[MBT_DIGEST_TEXT];
+    uint64_t done = 0;
+    /* the pages are clean after fsync: drop them, so that the reading is of the disk */
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    if (pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head ||
+        memcmp(head, block, sizeof head) != 0) {
+        return mbt_fail(err, MBT_FAILURE, "%s: read back other bytes than were written", path);
+    }
+    mbt_status status = store_digest_rest(fd, path, got, &done, err);
+    if (status == MBT_OK && (done != bytes || strcmp(got, digest) != 0)) {
+        status = mbt_fail(err, MBT_FAILURE,
+                          "%s: read back %llu bytes with digest %s, wrote %llu with digest %s",
+                          path, (unsigned long long)done, got, (unsigned long long)bytes, digest);
+    }
     return status;
 }
 
@@ -148,19 +149,12 @@ static mbt_status sync_folder(const char *path, mbt_error *err)
     return status;
 }
 
-mbt_status store_replace(const char *path, const char block[MBT_USER_BLOCK_BYTES],
-                         const void *image, size_t bytes, const char *digest, mbt_error *err)
+mbt_status store_place(int fd, const char *temporary, const char *path,
+                       const char block[MBT_USER_BLOCK_BYTES], uint64_t bytes, const char *digest,
+                       mbt_error *err)
 {
-    char temporary[MBT_PATH_BYTES];
-    int fd = open_temporary(path, temporary, err);
-    if (fd < 0) {
-        return MBT_FAILURE;
-    }
-    mbt_status status = write_all(fd, path, block, MBT_USER_BLOCK_BYTES, err);
-    if (status == MBT_OK) {
-        status = write_all(fd, path, image, bytes, err);
-    }
-    if (status == MBT_OK && fsync(fd) != 0) {
+    mbt_status status = MBT_OK;
+    if (fsync(fd) != 0) {
         status = fail_at(path, "cannot flush", err);
     }
     if (status == MBT_OK) {
@@ -180,4 +174,24 @@ mbt_status store_replace(const char *path, const char block[MBT_USER_BLOCK_BYTES
         return status;
     }
     return sync_folder(path, err);
+}
+
+mbt_status store_replace(const char *path, const char block[MBT_USER_BLOCK_BYTES],
+                         const void *image, size_t bytes, const char *digest, mbt_error *err)
+{
+    char temporary[MBT_PATH_BYTES];
+    int fd = store_temporary(path, temporary, err);
+    if (fd < 0) {
+        return MBT_FAILURE;
+    }
+    mbt_status status = write_all(fd, path, block, MBT_USER_BLOCK_BYTES, err);
+    if (status == MBT_OK) {
+        status = write_all(fd, path, image, bytes, err);
+    }
+    if (status != MBT_OK) {
+        (void)close(fd);
+        (void)unlink(temporary);
+        return status;
+    }
+    return store_place(fd, temporary, path, block, bytes, digest, err);
 }

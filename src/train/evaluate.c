@@ -19,7 +19,7 @@ static void count_chunk(mbt_setup *setup, int32_t *labels, const mbt_split *spli
     for (int i = 0; i < size; i++) {
         all[i] = ids != NULL ? ids[at + i] : (uint32_t)(at + i);
     }
-    mbt_augment_group(&setup->plain, split, 0, all, size, mbt_exec_input(plan), labels);
+    mbt_setup_load(setup, &setup->plain, split, 0, all, size, mbt_exec_input(plan), labels);
     mbt_exec_evaluate(plan, size);
     mbt_loss_sums sums;
     mbt_loss_softmax(mbt_exec_output(plan), size, mbt_layout_stored(out), out->c, labels, 0, 0,

@@ -39,10 +39,11 @@ mbt_memory mbt_memory_of(const mbt_setup *setup)
         break;
     }
     m.samples = (size_t)(3 * setup->n_train + setup->n_valid) * sizeof(uint32_t);
+    m.images = mbt_loader_bytes(setup->loader);
     m.code = setup->code_bytes;
     m.save = mbt_saver_bytes(&setup->plan->params, 2) + 2 * saved_bytes(&setup->plan->params) +
              IMAGE_STEP;
-    m.total = m.save + m.plan + m.evaluator + m.momentum + m.sums + m.samples + m.code;
+    m.total = m.save + m.plan + m.evaluator + m.momentum + m.sums + m.samples + m.images + m.code;
     return m;
 }
 
@@ -55,10 +56,10 @@ void mbt_memory_print(const mbt_memory *m, FILE *out)
 {
     (void)fprintf(out,
                   "memory     %.1f MiB a rank: plan %.1f, evaluation %.1f, momentum %.1f, sums "
-                  "%.1f, sample ids %.1f, code %.1f, "
+                  "%.1f, sample ids %.1f, images %.1f, code %.1f, "
                   "saving %.1f\n",
                   mib(m->total), mib(m->plan), mib(m->evaluator), mib(m->momentum), mib(m->sums),
-                  mib(m->samples), mib(m->code), mib(m->save));
+                  mib(m->samples), mib(m->images), mib(m->code), mib(m->save));
 }
 
 /* A line "NAME:   N kB" of what the kernel says of this process; 0 when it does not. */

@@ -110,10 +110,52 @@ static mbt_status make_split(mbt_setup *s, mbt_error *err)
     }
     mbt_sampler_split((uint64_t)config->train.seed, (uint32_t)n, (uint32_t)s->n_valid, s->train_ids,
                       s->valid_ids);
-    mbt_augment_init(&s->augment, config, &s->dataset);
-    mbt_augment_init_plain(&s->plain, &s->dataset);
     return mbt_sampler_create(s->train_ids, s->n_train, (int)config->train.batch, s->group,
                               (uint64_t)config->train.seed, &s->sampler, err);
+}
+
+static mbt_status make_input(mbt_setup *s, mbt_error *err)
+{
+    mbt_status status = mbt_augment_check(&s->config, &s->dataset, err);
+    if (status == MBT_OK) {
+        mbt_augment_init(&s->augment, &s->config, &s->dataset);
+        mbt_augment_init_plain(&s->plain, &s->config, &s->dataset);
+        status = mbt_loader_create(&s->dataset, &s->augment, &s->loader, err);
+    }
+    return status;
+}
+
+/* What a user may want to know about where the samples are. */
+static void say_where(const mbt_setup *s)
+{
+    const mbt_dataset *d = &s->dataset;
+    if (d->streamed) {
+        mbt_log_root(s->log, MBT_LOG_INFO,
+                     "%s: its %zu MiB of images stay in the file and are read as they are needed "
+                     "(data.memory)",
+                     s->config.data.path, d->sample_bytes >> 20);
+    } else if (!d->share.shared) {
+        mbt_log_root(s->log, MBT_LOG_WARN,
+                     "%s: /dev/shm has no room for its %zu MiB: each rank reads it for itself",
+                     s->config.data.path, d->share.bytes >> 20);
+    }
+}
+
+/* The data set and everything up to the network's input. */
+static mbt_status open_data(mbt_setup *s, mbt_shape *shape, mbt_error *err)
+{
+    const size_t memory = (size_t)s->config.data.memory_mib << 20;
+    mbt_status status = mbt_dataset_open(s->comm, s->config.data.path, memory, &s->dataset, err);
+    if (status == MBT_OK) {
+        say_where(s);
+        status = mbt_comm_agree(s->comm, make_split(s, err), err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_comm_agree(s->comm, make_input(s, err), err);
+    }
+    *shape =
+        (mbt_shape){s->augment.channels, s->augment.height, s->augment.width, s->dataset.n_classes};
+    return status;
 }
 
 mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *config,
@@ -127,18 +169,7 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
     mbt_shape of_data;
     mbt_status status = MBT_OK;
     if (shape == NULL) {
-        status = mbt_dataset_open(comm, config->data.path, &setup->dataset, err);
-        if (status == MBT_OK) {
-            const mbt_dataset *d = &setup->dataset;
-            of_data = (mbt_shape){d->channels, d->height, d->width, d->n_classes};
-            if (!d->share.shared) {
-                mbt_log_root(
-                    log, MBT_LOG_WARN,
-                    "%s: /dev/shm has no room for its %zu MiB: each rank reads it for itself",
-                    config->data.path, d->share.bytes >> 20);
-            }
-            status = mbt_comm_agree(comm, make_split(setup, err), err);
-        }
+        status = open_data(setup, &of_data, err);
         shape = &of_data;
     }
     if (status == MBT_OK) {
@@ -162,6 +193,7 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
 void mbt_setup_clear(mbt_setup *setup)
 {
     mbt_sampler_destroy(setup->sampler);
+    mbt_loader_destroy(setup->loader);
     free(setup->train_ids);
     free(setup->valid_ids);
     mbt_plan_destroy(setup->plan);
@@ -171,4 +203,16 @@ void mbt_setup_clear(mbt_setup *setup)
         mbt_dataset_close(setup->comm, &setup->dataset);
     }
     *setup = (mbt_setup){0};
+}
+
+void mbt_setup_load(mbt_setup *setup, const mbt_augment *augment, const mbt_split *split,
+                    int64_t epoch, const uint32_t *ids, int n, float *x, int32_t *labels)
+{
+    mbt_error err = {0};
+    if (mbt_augment_group(augment, setup->loader, split, epoch, ids, n, x, labels, &err) !=
+        MBT_OK) {
+        (void)mbt_error_prefix(&err, "%s: %s", setup->config.data.path,
+                               split == &setup->dataset.train ? "train" : "test");
+        mbt_comm_abort(setup->comm, err.code, err.message);
+    }
 }

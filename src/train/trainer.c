@@ -38,8 +38,8 @@ static int load_group(void *context, mbt_step *step, int group, const uint32_t *
     const struct trainer *t = context;
     mbt_setup *setup = step->setup;
     const int n = mbt_sampler_group(setup->sampler, t->state.progress.step_in_epoch, group, ids);
-    mbt_augment_group(&setup->augment, &setup->dataset.train, t->state.progress.epoch, *ids, n,
-                      mbt_exec_input(setup->plan), step->labels);
+    mbt_setup_load(setup, &setup->augment, &setup->dataset.train, t->state.progress.epoch, *ids, n,
+                   mbt_exec_input(setup->plan), step->labels);
     return n;
 }
 

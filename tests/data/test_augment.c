@@ -13,6 +13,7 @@
 #include "data/jitter.h"
 #include "data/jitter_golden.h"
 #include "mbt/augment.h"
+#include "mbt/loader.h"
 #include "mbt/rng.h"
 
 enum {
@@ -138,7 +139,7 @@ static void test_plain_is_normalisation(void **state)
     fixture *f = *state;
     mbt_augment a;
     float out[VALUES];
-    mbt_augment_init_plain(&a, &f->dataset);
+    mbt_augment_init_plain(&a, &f->config, &f->dataset);
     for (uint32_t sample = 0; sample < N_SAMPLES; sample++) {
         const uint8_t *image = f->images + sample * VALUES;
         mbt_augment_image(&a, 3, sample, image, out);
@@ -327,6 +328,14 @@ static void test_one_channel_has_no_jitter(void **state)
         assert_true(out[i] == (float)image[i]);
 }
 
+static void load(mbt_loader *loader, const mbt_augment *a, const mbt_split *split, int64_t epoch,
+                 const uint32_t *ids, int n, float *x, int32_t *labels)
+{
+    mbt_error err = {0};
+    if (mbt_augment_group(a, loader, split, epoch, ids, n, x, labels, &err) != MBT_OK)
+        fail_msg("%s", err.message);
+}
+
 /* A group in any order, cut in any way, at any time: the same bytes for a sample and epoch. */
 static void test_group_depends_on_sample_and_epoch_alone(void **state)
 {
@@ -335,24 +344,26 @@ static void test_group_depends_on_sample_and_epoch_alone(void **state)
     static float all[N_SAMPLES * VALUES], some[N_SAMPLES * VALUES], later[N_SAMPLES * VALUES];
     uint32_t ids[N_SAMPLES];
     int32_t labels[N_SAMPLES];
+    mbt_loader *loader;
     f->config.augment.pad = 4;
     f->config.augment.flip = true;
     f->config.augment.brightness = f->config.augment.contrast = f->config.augment.saturation = 0.3;
     mbt_augment_init(&a, &f->config, &f->dataset);
+    assert_int_equal(mbt_loader_create(&f->dataset, &a, &loader, NULL), MBT_OK);
     for (uint32_t i = 0; i < N_SAMPLES; i++)
         ids[i] = i;
-    mbt_augment_group(&a, &f->dataset.train, 2, ids, N_SAMPLES, all, labels);
+    load(loader, &a, &f->dataset.train, 2, ids, N_SAMPLES, all, labels);
     for (int i = 0; i < N_SAMPLES; i++)
         assert_int_equal(labels[i], 100 + i);
 
-    mbt_augment_group(&a, &f->dataset.train, 3, ids, N_SAMPLES, later, labels);
+    load(loader, &a, &f->dataset.train, 3, ids, N_SAMPLES, later, labels);
     assert_memory_not_equal(all, later, sizeof all);
 
     for (uint32_t i = 0; i < N_SAMPLES; i++)
         ids[i] = (i * 7 + 3) % N_SAMPLES;
     for (int first = 0; first < N_SAMPLES; first += 9) {
         int n = N_SAMPLES - first < 9 ? N_SAMPLES - first : 9;
-        mbt_augment_group(&a, &f->dataset.train, 2, ids + first, n, some, labels);
+        load(loader, &a, &f->dataset.train, 2, ids + first, n, some, labels);
         for (int i = 0; i < n; i++) {
             assert_int_equal(labels[i], 100 + (int)ids[first + i]);
             assert_memory_equal(some + i * VALUES, all + ids[first + i] * VALUES,
@@ -361,10 +372,11 @@ static void test_group_depends_on_sample_and_epoch_alone(void **state)
     }
 
     a.seed++;
-    mbt_augment_group(&a, &f->dataset.train, 2, ids, N_SAMPLES, later, labels);
+    load(loader, &a, &f->dataset.train, 2, ids, N_SAMPLES, later, labels);
     a.seed--;
-    mbt_augment_group(&a, &f->dataset.train, 2, ids, N_SAMPLES, some, labels);
+    load(loader, &a, &f->dataset.train, 2, ids, N_SAMPLES, some, labels);
     assert_memory_not_equal(later, some, sizeof some);
+    mbt_loader_destroy(loader);
 }
 
 int main(void)

@@ -133,7 +133,7 @@ static void refused(struct fixture *f, const char *path, const char *word)
     mbt_dataset dataset;
     mbt_comm_barrier(f->comm);
     memset(&err, 0, sizeof err);
-    mbt_status status = mbt_dataset_open(f->comm, path, &dataset, &err);
+    mbt_status status = mbt_dataset_open(f->comm, path, 0, &dataset, &err);
     if (status != MBT_DATA || strstr(err.message, word) == NULL) {
         fail_msg("status %d, wanted \"%s\": %s", (int)status, word, err.message);
     }
@@ -189,7 +189,7 @@ static void every_rank_sees_all(void **state)
     struct fixture *f = *state;
     mbt_dataset dataset;
     write_plain(f);
-    ok(mbt_dataset_open(f->comm, f->path, &dataset, &err));
+    ok(mbt_dataset_open(f->comm, f->path, 0, &dataset, &err));
     check_opened(f, &dataset);
     assert_int_equal(strlen(dataset.digest), MBT_DIGEST_TEXT - 1);
     ok(mbt_dataset_verify(&dataset, &err));
@@ -206,7 +206,7 @@ static void digest_covers_images_and_labels(void **state)
         f->content.test_labels[3] = k == 1 ? 0 : 2;
         f->content.test_images[100] = k == 2 ? 1 : 2;
         write_plain(f);
-        ok(mbt_dataset_open(f->comm, f->path, &dataset, &err));
+        ok(mbt_dataset_open(f->comm, f->path, 0, &dataset, &err));
         memcpy(digest[k], dataset.digest, MBT_DIGEST_TEXT);
         mbt_dataset_close(f->comm, &dataset);
     }
@@ -254,7 +254,7 @@ static void second_folder_is_searched(void **state)
     mbt_dataset dataset;
     write_plain(f);
     assert_int_equal(setenv("MBTRAIN_DATA", f->scratch.folder, 1), 0);
-    ok(mbt_dataset_open(f->comm, "little.h5", &dataset, &err));
+    ok(mbt_dataset_open(f->comm, "little.h5", 0, &dataset, &err));
     check_opened(f, &dataset);
     mbt_dataset_close(f->comm, &dataset);
     refused(f, "other.h5", f->scratch.folder); /* the message says where it looked */
@@ -351,7 +351,7 @@ static void cut_and_damaged_files_are_refused(void **state)
             scratch_write(f->path, bytes, n);
         }
         mbt_comm_barrier(f->comm);
-        mbt_status status = mbt_dataset_open(f->comm, f->path, &dataset, &err);
+        mbt_status status = mbt_dataset_open(f->comm, f->path, 0, &dataset, &err);
         if (status == MBT_OK) { /* the byte meant nothing */
             check_opened(f, &dataset);
         } else {
@@ -427,7 +427,7 @@ static void wrong_content_is_refused(void **state)
         {.word = "class_names: got 1", .n_classes = 1},
         {.word = "/train/labels: sample 11: got label 4, wanted 0 .. 3", .wrong_label = 4},
         {.word = "got label -2", .wrong_label = -2},
-        {.word = "schema: got version 2, wanted 1", .schema = 2},
+        {.word = "schema: got version 3, wanted 1 or 2", .schema = 3},
         {.word = "/train/images: not in the file", .no_images = 1},
         {.word = "channel 1: got mean 100, deviation -1", .deviation = -1},
         {.word = "deviation nan", .deviation = (double)NAN},
@@ -451,7 +451,7 @@ static void verify_compares_all(void **state)
     struct fixture *f = *state;
     mbt_dataset dataset;
     write_plain(f);
-    ok(mbt_dataset_open(f->comm, f->path, &dataset, &err));
+    ok(mbt_dataset_open(f->comm, f->path, 0, &dataset, &err));
     mbt_dataset changed = dataset;
     changed.mean[2] += 0.001;
     assert_int_equal(mbt_dataset_verify(&changed, &err), MBT_DATA);

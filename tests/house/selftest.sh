@@ -189,6 +189,8 @@ line owners "src/base/status.c:10: cJSON belongs to" src/base/status.c '#include
 line owners "src/base/status.c:10: libarchive belongs to" src/base/status.c 'archive_read_new();'
 line owners "src/base/status.c:10: hwloc belongs to" src/base/status.c 'hwloc_topology_init(&t);'
 line owners "src/base/status.c:10: xxHash belongs to" src/base/status.c 'XXH3_128bits(p, n);'
+line owners "src/base/status.c:10: TurboJPEG belongs to" src/base/status.c 'tjDestroy(h);'
+line owners "src/base/status.c:10: libpng belongs to" src/base/status.c '#include <png.h>'
 line owners "src/base/status.c:10: Random123 belongs to" src/base/status.c '#include <Random123/philox.h>'
 line owners "CMake picks the shim" src/base/status.c '#if DNNL_VERSION_MAJOR > 2'
 line owners "src/par/stop.c:11: MPI belongs to" src/par/stop.c '/* opens

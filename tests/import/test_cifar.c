@@ -237,7 +237,7 @@ static void check_out(const struct fixture *f, const char *first_class, const ch
     mbt_dataset dataset;
     int n_train = f->kind == MBT_CIFAR_10 ? 5 : 1;
     ok(mbt_comm_create(NULL, NULL, &comm, &err));
-    ok(mbt_dataset_open(comm, f->out, &dataset, &err));
+    ok(mbt_dataset_open(comm, f->out, 0, &dataset, &err));
     ok(mbt_dataset_verify(&dataset, &err));
     assert_string_equal(dataset.name, f->kind == MBT_CIFAR_10 ? "cifar10" : "cifar100");
     assert_int_equal(dataset.n_classes, f->kind == MBT_CIFAR_10 ? 10 : 100);

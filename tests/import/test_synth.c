@@ -60,7 +60,7 @@ static unsigned char *drawn(const struct fixture *f, int64_t n_train, int64_t n_
 static void opened(const struct fixture *f, const char *name, mbt_dataset *dataset)
 {
     char path[2 * SCRATCH_PATH];
-    ok(mbt_dataset_open(f->comm, scratch_path(&f->scratch, name, path), dataset, &err));
+    ok(mbt_dataset_open(f->comm, scratch_path(&f->scratch, name, path), 0, dataset, &err));
 }
 
 static void a_seed_fixes_the_bytes(void **state)
