@@ -68,6 +68,7 @@ typedef struct mbt_config {
         int64_t train_limit; /* data.train_limit: only the first so many training samples; 0: all */
         int64_t image_size;  /* data.image_size: side of the network's input; 0: as stored */
         int64_t memory_mib;  /* data.memory: for encoded samples, on a node; 0: by what is there */
+        bool prefetch;       /* data.prefetch: a thread makes groups of decoded or resized images */
     } data;
     struct {
         char name[MBT_NAME_BYTES];  /* network.name: a row of the arch tables */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "mbt/augment.h"
+#include "mbt/batch.h"
 #include "mbt/comm.h"
 #include "mbt/config.h"
 #include "mbt/dataset.h"
@@ -30,6 +31,7 @@ typedef struct mbt_setup {
     int64_t n_train, n_valid;
     mbt_augment augment, plain; /* of training samples, of held-out ones */
     mbt_loader *loader;         /* of both; NULL without data */
+    mbt_batch *batch;           /* training groups ahead; NULL where that is not worth it */
     int group;                  /* g */
     /* Where the next evaluation puts what is said of each sample, by its place; NULL: nowhere.
      * Borrowed; each rank puts its own share (mbt_setup_share_predictions). */
@@ -53,9 +55,13 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
                             mbt_error *err) MBT_WARN_UNUSED;
 void mbt_setup_clear(mbt_setup *setup); /* Collective. */
 
-/* mbt_augment_group with the setup's loader. A sample that cannot be had ends the job
- * (mbt_comm_abort): the other ranks are in the middle of a step. */
+/* mbt_augment_group with the setup's loader, or what the batch has ready. A sample that cannot be
+ * had ends the job (mbt_comm_abort): the other ranks are in the middle of a step. */
 void mbt_setup_load(mbt_setup *setup, const mbt_augment *augment, const mbt_split *split,
                     int64_t epoch, const uint32_t *ids, int n, float *x, int32_t *labels);
+
+/* Begins with the training group that this rank computes after that one of that step, if there is
+ * one in the epoch that the sampler has laid out. */
+void mbt_setup_load_ahead(mbt_setup *setup, int64_t epoch, int64_t step, int group);
 
 #endif

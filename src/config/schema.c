@@ -49,6 +49,8 @@ static const mbt_row rows[] = {
     {"data.memory", MBT_ROW_I64, FIELD(data.memory_mib), "0", 0, 1e9, NULL, "MiB",
      "of a node, for encoded images; more are read from the file as they are needed; 0: half of what "
      "is available"},
+    {"data.prefetch", MBT_ROW_BOOL, FIELD(data.prefetch), "true", 0, 0, NULL, "",
+     "where images are decoded or resized, a thread makes a group while the rank computes another"},
 
     {"network.name", MBT_ROW_TEXT, FIELD(network.name), "mobilenetv2", 1, 0, NULL, "",
      "one of the networks that mbtrain --help lists"},

@@ -224,6 +224,9 @@ mbt_status mbt_augment_group(const mbt_augment *augment, mbt_loader *loader, con
                              mbt_error *err)
 {
     size_t values = (size_t)augment->height * (size_t)augment->width * (size_t)augment->channels;
+    for (int i = 0; split->encoded != NULL && i < n; i++) {
+        mbt_encoded_announce(split->encoded, ids[i]);
+    }
     for (int i = 0; i < n; i++) {
         const uint8_t *image;
         assert((int64_t)ids[i] < split->n);

@@ -39,7 +39,7 @@ mbt_memory mbt_memory_of(const mbt_setup *setup)
         break;
     }
     m.samples = (size_t)(3 * setup->n_train + setup->n_valid) * sizeof(uint32_t);
-    m.images = mbt_loader_bytes(setup->loader);
+    m.images = mbt_loader_bytes(setup->loader) + mbt_batch_bytes(setup->batch);
     m.code = setup->code_bytes;
     m.save = mbt_saver_bytes(&setup->plan->params, 2) + 2 * saved_bytes(&setup->plan->params) +
              IMAGE_STEP;

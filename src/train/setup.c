@@ -114,13 +114,17 @@ static mbt_status make_split(mbt_setup *s, mbt_error *err)
                               (uint64_t)config->train.seed, &s->sampler, err);
 }
 
-static mbt_status make_input(mbt_setup *s, mbt_error *err)
+static mbt_status make_input(mbt_setup *s, bool training, mbt_error *err)
 {
     mbt_status status = mbt_augment_check(&s->config, &s->dataset, err);
     if (status == MBT_OK) {
         mbt_augment_init(&s->augment, &s->config, &s->dataset);
         mbt_augment_init_plain(&s->plain, &s->config, &s->dataset);
         status = mbt_loader_create(&s->dataset, &s->augment, &s->loader, err);
+    }
+    const bool worth = s->dataset.height == 0 || s->augment.crop.kind != MBT_CROP_PAD;
+    if (status == MBT_OK && training && worth && s->config.data.prefetch) {
+        status = mbt_batch_create(&s->dataset, &s->augment, s->group, &s->batch, err);
     }
     return status;
 }
@@ -142,7 +146,7 @@ static void say_where(const mbt_setup *s)
 }
 
 /* The data set and everything up to the network's input. */
-static mbt_status open_data(mbt_setup *s, mbt_shape *shape, mbt_error *err)
+static mbt_status open_data(mbt_setup *s, bool training, mbt_shape *shape, mbt_error *err)
 {
     const size_t memory = (size_t)s->config.data.memory_mib << 20;
     mbt_status status = mbt_dataset_open(s->comm, s->config.data.path, memory, &s->dataset, err);
@@ -151,7 +155,7 @@ static mbt_status open_data(mbt_setup *s, mbt_shape *shape, mbt_error *err)
         status = mbt_comm_agree(s->comm, make_split(s, err), err);
     }
     if (status == MBT_OK) {
-        status = mbt_comm_agree(s->comm, make_input(s, err), err);
+        status = mbt_comm_agree(s->comm, make_input(s, training, err), err);
     }
     *shape =
         (mbt_shape){s->augment.channels, s->augment.height, s->augment.width, s->dataset.n_classes};
@@ -169,7 +173,7 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
     mbt_shape of_data;
     mbt_status status = MBT_OK;
     if (shape == NULL) {
-        status = open_data(setup, &of_data, err);
+        status = open_data(setup, training, &of_data, err);
         shape = &of_data;
     }
     if (status == MBT_OK) {
@@ -193,6 +197,7 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
 void mbt_setup_clear(mbt_setup *setup)
 {
     mbt_sampler_destroy(setup->sampler);
+    mbt_batch_destroy(setup->batch);
     mbt_loader_destroy(setup->loader);
     free(setup->train_ids);
     free(setup->valid_ids);
@@ -203,16 +208,4 @@ void mbt_setup_clear(mbt_setup *setup)
         mbt_dataset_close(setup->comm, &setup->dataset);
     }
     *setup = (mbt_setup){0};
-}
-
-void mbt_setup_load(mbt_setup *setup, const mbt_augment *augment, const mbt_split *split,
-                    int64_t epoch, const uint32_t *ids, int n, float *x, int32_t *labels)
-{
-    mbt_error err = {0};
-    if (mbt_augment_group(augment, setup->loader, split, epoch, ids, n, x, labels, &err) !=
-        MBT_OK) {
-        (void)mbt_error_prefix(&err, "%s: %s", setup->config.data.path,
-                               split == &setup->dataset.train ? "train" : "test");
-        mbt_comm_abort(setup->comm, err.code, err.message);
-    }
 }

@@ -40,6 +40,7 @@ static int load_group(void *context, mbt_step *step, int group, const uint32_t *
     const int n = mbt_sampler_group(setup->sampler, t->state.progress.step_in_epoch, group, ids);
     mbt_setup_load(setup, &setup->augment, &setup->dataset.train, t->state.progress.epoch, *ids, n,
                    mbt_exec_input(setup->plan), step->labels);
+    mbt_setup_load_ahead(setup, t->state.progress.epoch, t->state.progress.step_in_epoch, group);
     return n;
 }
 

@@ -124,6 +124,9 @@ static void expect_name_fits(const char *name, const mbt_config *c)
         assert_string_equal(c->data.path, "data/cifar100.h5");
     } else if (strncmp(name, "cifar10_", 8) == 0) {
         assert_string_equal(c->data.path, "data/cifar10.h5");
+    } else if (strncmp(name, "imagenet_", 9) == 0) {
+        assert_string_equal(c->data.path, "data/imagenet.h5");
+        assert_true(c->data.image_size == 224 && c->network.downsampling == 32);
     }
     if (strstr(name, "_mobilenetv2_") != NULL) {
         assert_string_equal(c->network.name, "mobilenetv2");
@@ -157,6 +160,11 @@ static void expect_name_fits(const char *name, const mbt_config *c)
         assert_true(c->train.epochs == 400 && c->train.batch == 64 && c->network.downsampling == 4);
         assert_true(c->schedule.kind == MBT_SCHEDULE_STEP && c->optimizer.no_decay == 0);
     }
+    if (strstr(name, "_official.") != NULL) {
+        assert_true(c->train.epochs == 480 && c->train.batch == 96);
+        assert_true(c->schedule.kind == MBT_SCHEDULE_EXPONENTIAL && c->schedule.gamma == 0.98);
+        assert_true(c->augment.crop == MBT_CROP_SCALED && c->augment.hsl_hue == 36);
+    }
     if (strstr(name, "_seed.") != NULL) {
         bool jitter = strncmp(name, "cifar100_", 9) == 0;
         assert_true(c->train.epochs == 800 && c->train.batch == 156);
@@ -188,7 +196,7 @@ static void every_file_in_configs(void **state)
         n_files++;
     }
     closedir(folder);
-    assert_true(n_files >= 19);
+    assert_true(n_files >= 21);
 }
 
 /* The recipe of five epochs is the default, but for the batch: a short run needs more steps. */
