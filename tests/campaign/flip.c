@@ -46,7 +46,7 @@ static enum verdict read_dataset(mbt_comm *comm, const char *path, const mbt_dat
     mbt_dataset read = {0};
     mbt_error err = {0};
     enum verdict verdict = DETECTED;
-    const mbt_status status = mbt_dataset_open(comm, path, &read, &err);
+    const mbt_status status = mbt_dataset_open(comm, path, 0, &read, &err);
     if (status == MBT_OK) {
         verdict = same_data(whole, &read) ? HARMLESS : MISSED;
     } else if (status != MBT_DATA) {
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
     unsigned long long seed = strtoull(argv[3], NULL, 10);
     const double until = mbt_timer_clock() + atof(argv[4]);
     if (fd < 0 || fstat(fd, &info) != 0 || mbt_comm_create(&argc, &argv, &comm, &err) != MBT_OK ||
-        (is_dataset && mbt_dataset_open(comm, path, &whole, &err) != MBT_OK)) {
+        (is_dataset && mbt_dataset_open(comm, path, 0, &whole, &err) != MBT_OK)) {
         (void)fprintf(stderr, "flip: %s: cannot begin: %s\n", path, err.message);
         return 1;
     }

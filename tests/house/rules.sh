@@ -60,7 +60,7 @@ rule_owners() {
         only("hwloc", "src/par/", "hwloc")
         only("XXH[0-9_]|xxhash[.]h", "src/store/", "xxHash")
         only("tj[A-Z][A-Za-z0-9]*|TJ[A-Z_]+|turbojpeg[.]h", "src/data/jpeg.c", "TurboJPEG")
-        only("png_[a-z]|PNG_[A-Z]|png[.]h", "src/data/png.c", "libpng")
+        only("png_(structp|infop|bytep|const_charp|create|destroy|read|set|get|error|jmpbuf|longjmp)|png[.]h", "src/data/png.c", "libpng")
         only("Tensorboard__|tensorboard__|crc32_iscsi|isa-l", "src/train/events.c", "ISA-L and protobuf-c")
         only("rsvg_|cairo_|g_[a-z]+_|librsvg/|cairo[.]h", "src/report/", "librsvg")
         only("Random123/|philox[0-9]|threefry[0-9]|r123", "src/base/rng.c", "Random123")

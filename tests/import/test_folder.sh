@@ -127,6 +127,29 @@ for at in 3000 $((size / 2)); do
     said err "hurt.h5: damaged"
 done
 
+spoilt() { # KIND TEXT
+    cp tree.h5 spoilt.h5
+    "$python" "$here/spoil_tree.py" spoilt.h5 "$1"
+    expect 4 info spoilt.h5
+    [ "$(wc -l <err)" = 1 ] || die "$1: on stderr: $(cat err)"
+    said err "spoilt.h5: $2"
+}
+spoilt offsets-fall '/train/offsets: sample 3: got -'
+spoilt offsets-from-1 '/train/offsets: sample 0: got'
+spoilt offsets-short '/train/labels: got i32 [18], wanted i32 [17]'
+spoilt offsets-end-early '/train/bytes/00000: its '
+spoilt huge-sample '/train/offsets: sample 17: got 1099'
+spoilt no-pixels '/train/sizes: sample 2: got 0 x '
+spoilt huge-picture '/train/sizes: sample 2: got 16384 x 16384 pixels'
+spoilt other-size 'samples: got digest'
+spoilt short-sums '/train/sums: got i64 [17], wanted i64 [18]'
+spoilt label '/train/labels: sample 1: got label 3, wanted 0 .. 2'
+spoilt no-shard '/train/bytes/00000: not in the file'
+spoilt chunked-shard '/train/bytes/00000: wanted contiguous u8 [N]'
+spoilt short-shard '/train/bytes/00000: its '
+spoilt external-shard '/train/bytes/00000: got a link of kind "external", wanted hard links only'
+spoilt schema-3 'schema: got version 3, wanted 1 or 2'
+
 # usage
 for wrong in "good/train" "good/train good/test more" "good/train good/test --square 8 --resize 8" \
     "good/train good/test --square 0" "good/train good/test --square 2000" "good/train good/test --quality 101" \
