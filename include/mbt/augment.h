@@ -1,9 +1,9 @@
 /* From an image of the input's size to the network's input: pad-crop, flip, colour jitter,
- * normalisation. What makes other images that size comes before, in the loader.
+ * normalisation, cutout. What makes other images that size comes before, in the loader.
  *
  * What happens to a sample depends on (seed, epoch, sample id) alone. Order as in the seed
- * project's torchvision pipeline: crop, flip, colour jitter, normalise. Depends on rng, config,
- * dataset. */
+ * project's torchvision pipeline: crop, flip, colour jitter, normalise; then cutout. Depends on
+ * rng, config, dataset. */
 #ifndef MBT_AUGMENT_H
 #define MBT_AUGMENT_H
 
@@ -34,7 +34,9 @@ typedef struct mbt_augment {
     mbt_pad_mode pad_mode; /* MBT_PAD_ZERO pads with black (0) pixels before normalising, as
                               torchvision's RandomCrop */
     int flip;
+    mbt_flip_mode flip_mode;
     float brightness, contrast, saturation; /* factor uniform in [max(0, 1-a), 1+a] */
+    int cutout;                             /* side of the square, pixels */
 } mbt_augment;
 
 /* MBT_CONFIG when the input cannot be made from the data set's images as the configuration says. */

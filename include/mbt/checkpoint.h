@@ -1,12 +1,13 @@
 /* Checkpoints: the whole state of a run in one HDF5 file.
  *
- * /model/<name> in PyTorch's order with named dimensions, /optimizer/momentum/<name>, /metrics,
- * attributes of "/": schema, network, configuration (JSON), counters, partial sums of the epoch,
- * best so far, provenance, state_digest. The file's own digest stands in its user block (store.h).
- * The state digest covers weights, momentum, running statistics, counters and the metric columns
- * that do not depend on timing: two runs are compared by it.
- * File names: step-<10 digits>.h5; the relative links last.h5 and best.h5 point at them.
- * Depends on param, config, metrics, store. */
+ * /model/<name> in PyTorch's order with named dimensions, /optimizer/momentum/<name>, with RMSprop
+ * /optimizer/square/<name>, with averaged weights (ema.h) /ema/<name>, /metrics, attributes of "/":
+ * schema, network, configuration (JSON), counters, partial sums of the epoch, best so far,
+ * provenance, state_digest. The file's own digest stands in its user block (store.h). The state
+ * digest covers weights, momentum, squares, average, running statistics, counters and the metric
+ * columns that do not depend on timing: two runs are compared by it. File names: step-<10
+ * digits>.h5; the relative links last.h5 and best.h5 point at them. Depends on param, config,
+ * metrics, store. */
 #ifndef MBT_CHECKPOINT_H
 #define MBT_CHECKPOINT_H
 
@@ -35,6 +36,8 @@ typedef struct mbt_progress_state {
 typedef struct mbt_state {
     const mbt_params *params;
     float *weights, *momentum; /* flat blocks of params->n_floats */
+    float *square;             /* mean squared gradients of RMSprop; NULL: none */
+    float *ema;                /* averaged weights; NULL: none, or not begun */
     mbt_progress_state progress;
     mbt_metrics *metrics;
     const mbt_config *config;
@@ -61,14 +64,16 @@ mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool 
                                const mbt_retention *keep, char digest[MBT_DIGEST_TEXT],
                                mbt_error *err) MBT_WARN_UNUSED;
 
-/* Reads one file into state: weights, momentum, progress and metrics are overwritten, params and
- * config must be set (names and shapes must match: MBT_DATA names the first that does not; extra
- * and missing ones are counted). plan_digest_changed tells whether the file was made under another
- * plan; data_digest must match when the state has one. Recomputes and compares the state digest. */
+/* Reads one file into state: the blocks that are there, progress and metrics are overwritten,
+ * params and config must be set (names and shapes must match: MBT_DATA names the first that does
+ * not; extra and missing ones are counted). square must be in the file when the state has it; ema
+ * becomes NULL when it is not in the file; neither is read without a place for it.
+ * plan_digest_changed tells whether the file was made under another plan; data_digest must match
+ * when the state has one. Recomputes and compares the state digest. */
 mbt_status mbt_checkpoint_load(mbt_state *state, const char *path, bool *plan_digest_changed,
                                mbt_error *err) MBT_WARN_UNUSED;
 
-/* Weights and running statistics alone (evaluation). */
+/* Weights and running statistics alone (evaluation): the averaged ones where the file has them. */
 mbt_status mbt_checkpoint_load_weights(const mbt_params *params, float *weights, const char *path,
                                        mbt_error *err) MBT_WARN_UNUSED;
 

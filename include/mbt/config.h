@@ -36,11 +36,19 @@ typedef enum mbt_crop_kind {
     MBT_CROP_CENTRE,  /* for evaluation: the whole image resized, then its centre; not configured */
 } mbt_crop_kind;
 
+typedef enum mbt_flip_mode { MBT_FLIP_RANDOM, MBT_FLIP_ALTERNATING } mbt_flip_mode;
+
 typedef enum mbt_init_kind {
     MBT_INIT_HE_FAN_OUT, /* N(0, 2 / (k*k*out/groups)) */
     MBT_INIT_HE_FAN_IN,  /* N(0, 2 / (k*k*in/groups)) */
     MBT_INIT_SEED,       /* N(0, 2 / (k*k*out)), groups ignored (networks: the seed project) */
 } mbt_init_kind;
+
+typedef enum mbt_optimizer_kind {
+    MBT_OPTIMIZER_SGD,
+    MBT_OPTIMIZER_LARS,
+    MBT_OPTIMIZER_RMSPROP,
+} mbt_optimizer_kind;
 
 /* Kinds of parameters that weight decay may leave out; bits of no_decay. */
 typedef enum mbt_decay_group {
@@ -88,6 +96,8 @@ typedef struct mbt_config {
         int64_t batch;          /* train.batch: global, samples */
         int64_t bn_group;       /* train.bn_group: samples */
         int64_t seed;           /* train.seed */
+        int64_t small_size;     /* train.small_size: side of images, pixels; 0: as ever */
+        double small_until;     /* train.small_until: fraction of the epochs */
         int64_t max_steps;      /* train.max_steps: end after so many steps; 0: no limit */
         mbt_reduce reduce;      /* train.reduce */
         double label_smoothing; /* train.label_smoothing */
@@ -95,12 +105,23 @@ typedef struct mbt_config {
         double bn_eps;          /* train.bn_eps */
     } train;
     struct {
-        double momentum;     /* optimizer.momentum */
-        bool nesterov;       /* optimizer.nesterov */
-        double weight_decay; /* optimizer.weight_decay */
-        unsigned no_decay;   /* optimizer.no_decay: array of "bn", "bias", "depthwise";
-                                mbt_decay_group bits */
+        mbt_optimizer_kind kind; /* optimizer.kind */
+        double momentum;         /* optimizer.momentum */
+        bool nesterov;           /* optimizer.nesterov */
+        double weight_decay;     /* optimizer.weight_decay */
+        unsigned no_decay;       /* optimizer.no_decay: array of "bn", "bias", "depthwise";
+                                    mbt_decay_group bits */
+        double bn_decay, bias_decay, depthwise_decay; /* optimizer.bn_decay ...: multiples of
+                                                         weight_decay for these kinds */
+        double clip_norm;          /* optimizer.clip_norm: largest norm of the gradient; 0: any */
+        double trust;              /* optimizer.trust: LARS */
+        double rms_decay, rms_eps; /* optimizer.rms_decay, rms_eps: RMSprop */
     } optimizer;
+    struct {
+        double decay;       /* ema.decay: of the averaged weights, per step; 0: no average */
+        double start;       /* ema.start: fraction of all steps before it begins */
+        int64_t bn_samples; /* ema.bn_samples: training images that its statistics come from */
+    } ema;
     struct {
         mbt_schedule_kind kind;     /* schedule.kind */
         double lr;                  /* schedule.lr: peak */
@@ -111,13 +132,16 @@ typedef struct mbt_config {
         mbt_config_list milestones; /* schedule.milestones: epochs, ascending */
     } schedule;
     struct {
-        int64_t pad;                 /* augment.pad: pixels of pad-and-crop, 0 = off */
-        mbt_pad_mode pad_mode;       /* augment.pad_mode */
-        bool flip;                   /* augment.flip: horizontal, probability 1/2 */
-        double brightness;           /* augment.brightness: colour jitter amount, 0 = off */
-        double contrast;             /* augment.contrast */
-        double saturation;           /* augment.saturation */
-        mbt_crop_kind crop;          /* augment.crop */
+        int64_t pad;             /* augment.pad: pixels of pad-and-crop, 0 = off */
+        mbt_pad_mode pad_mode;   /* augment.pad_mode */
+        bool flip;               /* augment.flip: horizontal */
+        mbt_flip_mode flip_mode; /* augment.flip_mode */
+        double brightness;       /* augment.brightness: colour jitter amount, 0 = off */
+        double contrast;         /* augment.contrast */
+        double saturation;       /* augment.saturation */
+        int64_t cutout;          /* augment.cutout: side of the square cut out, pixels, 0 = off */
+        double mixup;            /* augment.mixup: alpha, 0 = off */
+        mbt_crop_kind crop;      /* augment.crop */
         double scale_min, scale_max; /* augment.scale_min, .scale_max: of area (resized) or of
                                         short_side (scaled) */
         double ratio;                /* augment.ratio: largest aspect ratio, either way (resized) */
@@ -130,6 +154,7 @@ typedef struct mbt_config {
     struct {
         int64_t every_epochs; /* evaluate.every_epochs */
         int64_t short_side;   /* evaluate.short_side: pixels, before the centre is cut out */
+        bool flip;            /* evaluate.flip: test top-1 of both mirror images' mean too */
     } evaluate;
     struct {
         int64_t every_epochs;    /* checkpoint.every_epochs */

@@ -41,6 +41,10 @@ float *mbt_exec_output_gradient(mbt_plan *plan);
 void mbt_exec_backward(mbt_plan *plan, int n, float stats_scale, const mbt_exec_dropout *dropout,
                        mbt_exec_ready *ready, void *context);
 
+/* Into plan->gradient what backward would put there of running statistics: mean and unbiased
+ * variance of the group of n that forward ran on, times scale. */
+void mbt_exec_statistics(mbt_plan *plan, int n, float scale);
+
 /* From now on every operation's time is added to seconds[segment * MBT_OP_COUNT + op], of which
  * there are plan->n_segments * MBT_OP_COUNT: borrowed until the next call. NULL: measure nothing.
  * MBT_OP_QUANTISE has what backward's caller did with the segment's gradient (ready). With several

@@ -1,8 +1,10 @@
-/* Softmax cross-entropy with label smoothing, and what it counts. Depends on nothing of ours. */
+/* Softmax cross-entropy with label smoothing, and what it counts. Depends on mixup. */
 #ifndef MBT_LOSS_H
 #define MBT_LOSS_H
 
 #include <stdint.h>
+
+#include "mbt/mixup.h"
 
 /* Sums over the samples of a call. */
 typedef struct mbt_loss_sums {
@@ -18,5 +20,11 @@ typedef struct mbt_loss_sums {
  * scale; entries behind n_classes are set to zero. Arithmetic in double, stored as float. */
 void mbt_loss_softmax(const float *logits, int n, int stride, int n_classes, const int32_t *labels,
                       double smoothing, double scale, float *gradient, mbt_loss_sums *sums);
+
+/* The same with two classes a sample: onehot is share of the first and 1 - share of the other. top1
+ * and top5 count the first. */
+void mbt_loss_softmax_mixed(const float *logits, int n, int stride, int n_classes,
+                            const mbt_targets *targets, double smoothing, double scale,
+                            float *gradient, mbt_loss_sums *sums);
 
 #endif

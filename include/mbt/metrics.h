@@ -34,6 +34,7 @@ typedef struct mbt_metrics_row {
     double valid_loss, valid_top1,
         valid_top5; /* held-out samples; NaN without a validation split or when not evaluated */
     double test_loss, test_top1, test_top5; /* NaN when not evaluated */
+    double test_flip_top1; /* of the mean over image and mirror image; NaN when not asked for */
     double train_s, evaluate_s,
         images_per_s; /* wall time; timing columns take no part in digests */
     /* Where the time since the row before went (mbt_phase), mean of the ranks; after a resume: in
@@ -49,6 +50,9 @@ typedef struct mbt_metrics {
 void mbt_metrics_clear(mbt_metrics *metrics); /* frees; a zeroed one is allowed */
 mbt_status mbt_metrics_append(mbt_metrics *metrics, const mbt_metrics_row *row,
                               mbt_error *err) MBT_WARN_UNUSED;
+
+/* A column that may be left out is NaN where a file does not have it, and no part of a digest while
+ * it is empty: so files from before there was such a column stay what they were. */
 
 /* The columns as one-dimensional f64 (counters i64) data sets <group>/<column>, with attributes
  * unit and description. */

@@ -1,23 +1,41 @@
-/* SGD with momentum, Nesterov and weight decay, in PyTorch's form, over the flat block.
+/* The update of the flat block: from the summed gradient to new weights.
  *
- *   d = g + decay * w;  v = momentum * v + d;  w -= lr * (nesterov ? d + momentum * v : v)
+ *   d = g + decay * w
+ *   sgd      v = momentum * v + d;  w -= lr * (nesterov ? d + momentum * v : v)
+ *            in PyTorch's form
+ *   lars     the same with d times trust * |w| / (|g| + decay * |w|), norms over the tensor;
+ *            tensors of one dimension and depthwise ones go by sgd (You, Gitman and Ginsburg,
+ *            "Large batch training of convolutional networks", 2017)
+ *   rmsprop  s += (1 - rms_decay) * (d^2 - s);  v = momentum * v + lr * d / sqrt(s + rms_eps);
+ *            w -= v, in TensorFlow's form, in which MobileNetV2 was trained: s begins at 1
  *
- * Weight decay leaves out the kinds that the configuration names. Running statistics are slices
- * with a rule of their own: r = (1 - bn_momentum) * r + bn_momentum * g.
- * All arithmetic is float, elementwise, without contraction: the same on every machine.
- * Depends on config, param. */
+ * Weight decay has a factor for some kinds of parameters, 0 for those that the configuration leaves
+ * out. Running statistics are slices with a rule of their own:
+ * r = (1 - bn_momentum) * r + bn_momentum * g. All arithmetic is float, elementwise, without
+ * contraction, and roots are rounded right: the same on every machine. Norms are sums in double
+ * over blocks of fixed size and order. Depends on config, param. */
 #ifndef MBT_OPTIM_H
 #define MBT_OPTIM_H
 
 #include "mbt/config.h"
 #include "mbt/param.h"
 
-/* Updates floats [first, first + count) of the block, a union of whole slices. weights, gradient,
- * momentum: flat blocks of params->n_floats. */
-void mbt_optim_step(const mbt_params *params, const mbt_config *config, double lr, size_t first,
-                    size_t count, const float *gradient, float *weights, float *momentum);
+/* Flat blocks of params->n_floats. */
+typedef struct mbt_optim_blocks {
+    float *gradient; /* read; scaled by mbt_optim_clip */
+    float *weights, *momentum;
+    float *square; /* RMSprop's s, starts at 1; NULL with the others */
+} mbt_optim_blocks;
 
-/* Whether weight decay applies to a slice. */
-bool mbt_optim_decays(const mbt_slice *slice, const mbt_config *config);
+/* Updates floats [first, first + count) of the block, a union of whole slices. */
+void mbt_optim_step(const mbt_params *params, const mbt_config *config, double lr, size_t first,
+                    size_t count, const mbt_optim_blocks *blocks);
+
+/* Scales the gradient of all trained slices down to the norm optimizer.clip_norm when it is larger.
+ * Returns the norm before; 0 when there is no limit, and nothing is done. */
+double mbt_optim_clip(const mbt_params *params, const mbt_config *config, float *gradient);
+
+/* The weight decay of a slice. */
+double mbt_optim_decay(const mbt_slice *slice, const mbt_config *config);
 
 #endif

@@ -34,7 +34,9 @@ typedef struct mbt_plan_options {
                           weights, and maps share memory over time */
     double bn_eps;     /* added to variances */
     bool pass_by_pass; /* no segment as one kernel, even where the table has one */
-    bool input_gradient; /* the gradient of the network's input is wanted (tests) */
+    const struct mbt_plan *shares; /* plan of the same network for another image size, whose weights
+                                      and gradient are used; NULL: the plan has its own */
+    bool input_gradient;           /* the gradient of the network's input is wanted (tests) */
 } mbt_plan_options;
 
 /* A map the plan stores for the whole group. */
@@ -150,8 +152,8 @@ typedef struct mbt_plan {
     double profile_from; /* clock at the last measured operation's end */
 } mbt_plan;
 
-/* MBT_CONFIG when the graph holds a pattern that no segment covers; MBT_FAILURE without memory or
- * kernel. */
+/* A plan that shares must go before the one it shares with. MBT_CONFIG when the graph holds a
+ * pattern that no segment covers; MBT_FAILURE without memory or kernel. */
 mbt_status mbt_plan_create(const mbt_graph *graph, const mbt_plan_options *options, mbt_plan **plan,
                            mbt_error *err) MBT_WARN_UNUSED;
 void mbt_plan_destroy(mbt_plan *plan); /* NULL is allowed */

@@ -2,8 +2,8 @@
  * file that has tensors under PyTorch's names.
  *
  * A weight file has one float32 data set a tensor, in PyTorch's order and under the names of its
- * state dict, at the top or below /model (so a checkpoint is one too). Depends on param, store,
- * log. */
+ * state dict, at the top or below /model. So a checkpoint is one too; of one with averaged weights
+ * it is the average that counts, here and in the export. Depends on param, store, log. */
 #ifndef MBT_PRETRAINED_H
 #define MBT_PRETRAINED_H
 

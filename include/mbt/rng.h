@@ -16,6 +16,8 @@ typedef enum mbt_purpose {
     MBT_PURPOSE_AUGMENT = 4, /* crop, flip, jitter of a sample in an epoch */
     MBT_PURPOSE_DROPOUT = 5, /* dropout mask of a sample in an epoch */
     MBT_PURPOSE_SYNTH = 6,   /* synthetic data set */
+    MBT_PURPOSE_FLIP = 7,    /* alternating flip of a sample: epoch 0 */
+    MBT_PURPOSE_MIXUP = 8,   /* mixing of a sample in an epoch */
     MBT_PURPOSE_CROP = 11,   /* crop and scale of a sample in an epoch, where it is resized */
     MBT_PURPOSE_HSL = 12,    /* hue, saturation, lightness of a sample in an epoch */
 } mbt_purpose;

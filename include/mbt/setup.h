@@ -25,6 +25,7 @@ typedef struct mbt_setup {
     mbt_dataset dataset; /* without data when it was not asked for */
     mbt_graph graph;
     mbt_plan *plan;       /* for training; NULL when that was not asked for */
+    mbt_plan *small;      /* the same for small images, on the same weights; NULL: none wanted */
     mbt_plan *evaluator;  /* batch norm folded; weights of its own, see mbt_evaluate */
     mbt_sampler *sampler; /* training */
     uint32_t *train_ids, *valid_ids;
@@ -53,6 +54,9 @@ typedef struct mbt_shape {
 mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *config,
                             const mbt_shape *shape, bool training, mbt_setup *setup,
                             mbt_error *err) MBT_WARN_UNUSED;
+/* The plan whose digest covers all that training computes with. */
+const mbt_plan *mbt_setup_digested(const mbt_setup *setup);
+
 void mbt_setup_clear(mbt_setup *setup); /* Collective. */
 
 /* mbt_augment_group with the setup's loader, or what the batch has ready. A sample that cannot be

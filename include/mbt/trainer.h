@@ -15,9 +15,12 @@
 /* What a step needs beside the setup; plain data. */
 typedef struct mbt_step {
     mbt_setup *setup;
+    mbt_plan *plan; /* the setup's, for whole images or small ones: what steps run on */
     mbt_bucket *bucket;
-    float *momentum; /* flat block, owned by the trainer */
-    int32_t *labels; /* [group] */
+    float *momentum, *square; /* flat blocks of the optimizer; square: RMSprop's, or NULL */
+    int32_t *labels;          /* [group] */
+    int32_t *others;          /* [group] with mixup: the other class of each sample, and */
+    float *shares;            /* the weight of its own; NULL without */
     mbt_timer timer;
 } mbt_step;
 
@@ -37,13 +40,14 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
 
 /* ---- held-out accuracy ---- */
 
-/* Counts every sample of ids (NULL: all of the split) once, with the training plan's weights, or
- * the evaluator's own when there is none, in chunks that depend on nothing but the group size.
- * MBT_DIVERGED when a loss is not finite. MBT_STOPPED, within a batch, when a rank wants to stop
- * (stop.h, with this reserve). Collective. */
-mbt_status mbt_evaluate(mbt_setup *setup, int32_t *labels, const mbt_split *split,
-                        const uint32_t *ids, int64_t n, double reserve_s, mbt_counts *counts,
-                        mbt_error *err) MBT_WARN_UNUSED;
+/* Counts every sample of ids (NULL: all of the split) once, with `weights` (flat block; NULL: those
+ * the evaluator has), in chunks that depend on nothing but the group size. mirrored (may be NULL):
+ * counts of the mean output for image and mirror image. MBT_DIVERGED when a loss is not finite.
+ * MBT_STOPPED, within a batch, when a rank wants to stop (stop.h, with this reserve). Collective.
+ */
+mbt_status mbt_evaluate(mbt_setup *setup, const float *weights, int32_t *labels,
+                        const mbt_split *split, const uint32_t *ids, int64_t n, double reserve_s,
+                        mbt_counts *counts, mbt_counts *mirrored, mbt_error *err) MBT_WARN_UNUSED;
 
 /* ---- a run ---- */
 

@@ -243,13 +243,13 @@ static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup,
 {
     mbt_predictions predictions = {0};
     int32_t *labels = calloc((size_t)setup->group, sizeof *labels);
-    mbt_counts counts;
+    mbt_counts counts, mirrored;
     mbt_status status =
         labels != NULL ? MBT_OK : mbt_fail(err, MBT_FAILURE, "labels: out of memory");
     status = mbt_comm_agree(s->comm, status, err);
     if (status == MBT_OK && setup->n_valid > 0) {
-        status = mbt_evaluate(setup, labels, &setup->dataset.train, setup->valid_ids,
-                              setup->n_valid, 0, &counts, err);
+        status = mbt_evaluate(setup, NULL, labels, &setup->dataset.train, setup->valid_ids,
+                              setup->n_valid, 0, &counts, NULL, err);
         if (status == MBT_OK && mbtrain_is_root(s)) {
             print_counts("validation", &counts);
         }
@@ -258,10 +258,14 @@ static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup,
         status = expect_predictions(s, setup, &predictions, err);
     }
     if (status == MBT_OK) {
-        status = mbt_evaluate(setup, labels, &setup->dataset.test, NULL, setup->dataset.test.n, 0,
-                              &counts, err);
+        const bool flip = setup->config.evaluate.flip;
+        status = mbt_evaluate(setup, NULL, labels, &setup->dataset.test, NULL,
+                              setup->dataset.test.n, 0, &counts, flip ? &mirrored : NULL, err);
         if (status == MBT_OK && mbtrain_is_root(s)) {
             print_counts("test", &counts);
+            if (flip) {
+                print_counts("both views", &mirrored);
+            }
         }
     }
     if (status == MBT_OK) {

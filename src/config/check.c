@@ -125,6 +125,10 @@ mbt_status mbt_config_check(const mbt_config *config, mbt_error *err)
         mbt_faults_add(&faults, "optimizer.nesterov",
                        "got true with optimizer.momentum 0, wanted false or a momentum");
     }
+    if (config->optimizer.nesterov && config->optimizer.kind == MBT_OPTIMIZER_RMSPROP) {
+        mbt_faults_add(&faults, "optimizer.nesterov",
+                       "got true with optimizer.kind rmsprop, wanted false: sgd and lars have it");
+    }
     check_schedule(config, &faults);
     check_crop(config, &faults);
     return mbt_faults_report(&faults, MBT_CONFIG, err);

@@ -15,14 +15,17 @@ static const char *const schedule_names[] = {"constant", "step",   "exponential"
                                              "cosine",   "linear", NULL};
 static const char *const pad_names[] = {"zero", "reflect", NULL};
 static const char *const crop_names[] = {"pad", "resized", "scaled", NULL};
+static const char *const flip_names[] = {"random", "alternating", NULL};
 static const char *const init_names[] = {"he_fan_out", "he_fan_in", "seed", NULL};
 static const char *const decay_names[] = {"bn", "bias", "depthwise", NULL};
+static const char *const optimizer_names[] = {"sgd", "lars", "rmsprop", NULL};
 static const char *const kernel_names[] = {"auto", "avx512", "avx2", "x86-64", NULL};
 
 /* fields.c copies enums as int. */
 _Static_assert(sizeof(mbt_reduce) == sizeof(int) && sizeof(mbt_schedule_kind) == sizeof(int) &&
-                   sizeof(mbt_pad_mode) == sizeof(int) && sizeof(mbt_init_kind) == sizeof(int) &&
-                   sizeof(mbt_crop_kind) == sizeof(int),
+                   sizeof(mbt_optimizer_kind) == sizeof(int) &&
+                   sizeof(mbt_pad_mode) == sizeof(int) && sizeof(mbt_flip_mode) == sizeof(int) &&
+                   sizeof(mbt_init_kind) == sizeof(int) && sizeof(mbt_crop_kind) == sizeof(int),
                "enums are as wide as int");
 _Static_assert(MBT_NO_DECAY_BN == 1 && MBT_NO_DECAY_BIAS == 2 && MBT_NO_DECAY_DEPTHWISE == 4,
                "decay_names is in the order of the bits");
@@ -78,6 +81,10 @@ static const mbt_row rows[] = {
      "share of the batch with its own batch-norm statistics; ranks share out whole groups"},
     {"train.seed", MBT_ROW_I64, FIELD(train.seed), "1", 0, MBT_INTEGER_MAX, NULL, "",
      "of every random draw"},
+    {"train.small_size", MBT_ROW_I64, FIELD(train.small_size), "0", 0, 4096, NULL, "pixels",
+     "train on images of that side at first, which is faster; evaluation has them whole; 0: never"},
+    {"train.small_until", MBT_ROW_F64, FIELD(train.small_until), "0.4", 0, 1, NULL, "",
+     "fraction of the epochs on small images"},
     {"train.max_steps", MBT_ROW_I64, FIELD(train.max_steps), "0", 0, 1e12, NULL, "steps",
      "end after so many; 0: no limit"},
     {"train.reduce", MBT_ROW_ENUM, FIELD(train.reduce), "exact", 0, 0, reduce_names, "",
@@ -89,14 +96,37 @@ static const mbt_row rows[] = {
     {"train.bn_eps", MBT_ROW_F64, FIELD(train.bn_eps), "1e-5", 1e-12, 0.1, NULL, "",
      "added to the variance"},
 
+    {"optimizer.kind", MBT_ROW_ENUM, FIELD(optimizer.kind), "sgd", 0, 0, optimizer_names, "",
+     "how gradients become steps; lars: SGD at a rate of its own for each tensor"},
     {"optimizer.momentum", MBT_ROW_F64, FIELD(optimizer.momentum), "0.9", 0, 0.9999, NULL, "",
-     "of SGD"},
+     "weight of the last step in the next one"},
     {"optimizer.nesterov", MBT_ROW_BOOL, FIELD(optimizer.nesterov), "true", 0, 0, NULL, "",
      "look-ahead form of the momentum"},
     {"optimizer.weight_decay", MBT_ROW_F64, FIELD(optimizer.weight_decay), "5e-4", 0, 1, NULL, "",
      "times the weight, added to its gradient"},
     {"optimizer.no_decay", MBT_ROW_FLAGS, FIELD(optimizer.no_decay), "bn,bias,depthwise", 0, 0,
      decay_names, "", "kinds of parameters without weight decay"},
+    {"optimizer.bn_decay", MBT_ROW_F64, FIELD(optimizer.bn_decay), "1", 0, 1000, NULL, "",
+     "weight decay of batch norm's scale and shift, as a multiple of optimizer.weight_decay"},
+    {"optimizer.bias_decay", MBT_ROW_F64, FIELD(optimizer.bias_decay), "1", 0, 1000, NULL, "",
+     "the same of the classifier's bias"},
+    {"optimizer.depthwise_decay", MBT_ROW_F64, FIELD(optimizer.depthwise_decay), "1", 0, 1000, NULL,
+     "", "the same of depthwise convolutions"},
+    {"optimizer.clip_norm", MBT_ROW_F64, FIELD(optimizer.clip_norm), "0", 0, 1e9, NULL, "",
+     "a gradient of a larger norm, over all parameters, is scaled down to it; 0: no limit"},
+    {"optimizer.trust", MBT_ROW_F64, FIELD(optimizer.trust), "0.001", 1e-9, 1, NULL, "",
+     "lars: size of a tensor's step at learning rate 1, as a fraction of its own size"},
+    {"optimizer.rms_decay", MBT_ROW_F64, FIELD(optimizer.rms_decay), "0.9", 0, 0.999999, NULL, "",
+     "rmsprop: weight of earlier steps in the mean of squared gradients"},
+    {"optimizer.rms_eps", MBT_ROW_F64, FIELD(optimizer.rms_eps), "0.001", 1e-12, 100, NULL, "",
+     "rmsprop: added to the mean of squares, before the root"},
+
+    {"ema.decay", MBT_ROW_F64, FIELD(ema.decay), "0", 0, 0.999999, NULL, "",
+     "of the average of the weights, per step; evaluation uses the average; 0: none"},
+    {"ema.start", MBT_ROW_F64, FIELD(ema.start), "0.3", 0, 1, NULL, "",
+     "fraction of all steps before the average begins"},
+    {"ema.bn_samples", MBT_ROW_I64, FIELD(ema.bn_samples), "5000", 1, 1e9, NULL, "samples",
+     "training images that the average's batch-norm statistics come from, before each evaluation"},
 
     {"schedule.kind", MBT_ROW_ENUM, FIELD(schedule.kind), "linear", 0, 0, schedule_names, "",
      "course of the learning rate after the warm-up"},
@@ -119,12 +149,18 @@ static const mbt_row rows[] = {
      "what the border holds"},
     {"augment.flip", MBT_ROW_BOOL, FIELD(augment.flip), "true", 0, 0, NULL, "",
      "mirror half of the images left to right"},
+    {"augment.flip_mode", MBT_ROW_ENUM, FIELD(augment.flip_mode), "random", 0, 0, flip_names, "",
+     "random: drawn in every epoch; alternating: drawn once, then each image turns every epoch"},
     {"augment.brightness", MBT_ROW_F64, FIELD(augment.brightness), "0", 0, 1, NULL, "",
      "amount of colour jitter; 0: off"},
     {"augment.contrast", MBT_ROW_F64, FIELD(augment.contrast), "0", 0, 1, NULL, "",
      "amount of colour jitter; 0: off"},
     {"augment.saturation", MBT_ROW_F64, FIELD(augment.saturation), "0", 0, 1, NULL, "",
      "amount of colour jitter; 0: off"},
+    {"augment.cutout", MBT_ROW_I64, FIELD(augment.cutout), "0", 0, 4096, NULL, "pixels",
+     "side of a square that is set to the mean; its centre is anywhere in the image; 0: none"},
+    {"augment.mixup", MBT_ROW_F64, FIELD(augment.mixup), "0", 0, 1, NULL, "",
+     "parameter of the beta distribution by which pairs of images are mixed; 0: none"},
     {"augment.crop", MBT_ROW_ENUM, FIELD(augment.crop), "pad", 0, 0, crop_names, "",
      "pad: images as stored; resized: a random part, resized; scaled: a window of the whole, resized"},
     {"augment.scale_min", MBT_ROW_F64, FIELD(augment.scale_min), "0.08", 1e-4, 1, NULL, "",
@@ -150,6 +186,8 @@ static const mbt_row rows[] = {
      "epochs", "between two evaluations"},
     {"evaluate.short_side", MBT_ROW_I64, FIELD(evaluate.short_side), "0", 0, 4096, NULL, "pixels",
      "of an image before its centre is cut out; 0: 8/7 of data.image_size"},
+    {"evaluate.flip", MBT_ROW_BOOL, FIELD(evaluate.flip), "false", 0, 0, NULL, "",
+     "also the test accuracy of the mean output for image and mirror image, in a column of its own"},
 
     {"checkpoint.every_epochs", MBT_ROW_I64, FIELD(checkpoint.every_epochs), "1", 1, 100000, NULL,
      "epochs", "between two checkpoints"},

@@ -14,7 +14,7 @@
 #include "mbt/status.h"
 
 enum {
-    MBT_ROWS_MAX = 96,      /* rows the table may have; callers size arrays by it */
+    MBT_ROWS_MAX = 128,     /* rows the table may have; callers size arrays by it */
     MBT_WANTED_BYTES = 192, /* what mbt_row_wanted writes */
     MBT_SHOWN_BYTES = 64,   /* a piece of the user's text in a message */
     MBT_NUMBER_BYTES = 32,  /* a double as text */

@@ -14,8 +14,6 @@ static void finish_norm(mbt_plan *plan, const mbt_segment *s, int n, float stats
     const float *gamma = plan->weights + slices[norm->gamma].offset;
     float *d_gamma = plan->gradient + slices[norm->gamma].offset;
     float *d_beta = plan->gradient + slices[norm->beta].offset;
-    float *mean = plan->gradient + slices[norm->mean_slice].offset;
-    float *var = plan->gradient + slices[norm->var_slice].offset;
     const double count = (double)n * s->conv.out.h * s->conv.out.w;
     for (size_t c = 0; c < (size_t)mbt_layout_stored(&s->conv.out); c++) {
         const double rstd = 1.0 / sqrt(norm->group_m2[c] / count + plan->options.bn_eps);
@@ -25,9 +23,8 @@ static void finish_norm(mbt_plan *plan, const mbt_segment *s, int n, float stats
         norm->c1[c] = (float)c1;
         norm->c2[c] = (float)(-c1 * rstd * rstd * norm->sum_uy[c] / count);
         norm->c3[c] = (float)(-c1 * norm->sum_u[c] / count);
-        mean[c] = (float)(norm->group_mean[c] * stats_scale);
-        var[c] = (float)(norm->group_m2[c] / (count > 1 ? count - 1 : 1) * stats_scale);
     }
+    mbt_norm_statistics(plan, s, n, stats_scale);
 }
 
 static void add_sums(double *to, const double *from, size_t n, bool first)

@@ -169,6 +169,27 @@ void mbt_exec_forward(mbt_plan *plan, int n, const mbt_exec_dropout *dropout)
     forward(plan, n, true, dropout);
 }
 
+void mbt_norm_statistics(mbt_plan *plan, const mbt_segment *s, int n, float scale)
+{
+    const mbt_norm *norm = &plan->norms[s->norm];
+    float *mean = plan->gradient + plan->params.slices[norm->mean_slice].offset;
+    float *var = plan->gradient + plan->params.slices[norm->var_slice].offset;
+    const double count = (double)n * s->conv.out.h * s->conv.out.w;
+    for (size_t c = 0; c < (size_t)mbt_layout_stored(&s->conv.out); c++) {
+        mean[c] = (float)(norm->group_mean[c] * scale);
+        var[c] = (float)(norm->group_m2[c] / (count > 1 ? count - 1 : 1) * scale);
+    }
+}
+
+void mbt_exec_statistics(mbt_plan *plan, int n, float scale)
+{
+    for (int i = 0; i < plan->n_segments; i++) {
+        if (plan->segments[i].norm >= 0) {
+            mbt_norm_statistics(plan, &plan->segments[i], n, scale);
+        }
+    }
+}
+
 void mbt_norm_from_running(mbt_plan *plan, const mbt_segment *s)
 {
     mbt_norm *norm = &plan->norms[s->norm];

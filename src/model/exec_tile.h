@@ -35,6 +35,9 @@ float *mbt_segment_weights(const mbt_plan *plan, const mbt_segment *segment);
 /* a and b of the segment's norm, from the running statistics. */
 void mbt_norm_from_running(mbt_plan *plan, const mbt_segment *segment);
 
+/* The group's mean and unbiased variance of the segment's norm, times scale, into the gradient. */
+void mbt_norm_statistics(mbt_plan *plan, const mbt_segment *segment, int n, float scale);
+
 /* Runs a convolution pass on the tile. */
 void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *segment, const mbt_conv_pass *pass,
                    const mbt_tile *tile, mbt_map in, mbt_map out, float *weights);

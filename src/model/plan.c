@@ -29,6 +29,9 @@ static mbt_status make_digest(mbt_plan *plan, mbt_error *err)
         return status;
     }
     mbt_kernel_library(library, sizeof library);
+    if (plan->options.shares != NULL) {
+        add_text(digest, plan->options.shares->digest);
+    }
     add_text(digest, library);
     add_text(digest, mbt_isa_name(plan->options.isa));
     mbt_digest_add(digest, &plan->options.storage, sizeof plan->options.storage);
@@ -55,6 +58,21 @@ static mbt_status make_digest(mbt_plan *plan, mbt_error *err)
     return MBT_OK;
 }
 
+/* Two plans work on one block only when every slice lies at the same place. */
+static mbt_status check_shared(const mbt_plan *plan, mbt_error *err)
+{
+    const mbt_params *mine = &plan->params;
+    const mbt_params *other = plan->options.shares != NULL ? &plan->options.shares->params : mine;
+    bool same = mine->n_slices == other->n_slices && mine->n_floats == other->n_floats;
+    for (int i = 0; i < mine->n_slices && same; i++) {
+        const mbt_slice *a = &mine->slices[i], *b = &other->slices[i];
+        same = strcmp(a->name, b->name) == 0 && a->form == b->form && a->offset == b->offset &&
+               a->stored == b->stored;
+    }
+    return same ? MBT_OK
+                : mbt_fail(err, MBT_FAILURE, "plan: another image size has other parameters");
+}
+
 mbt_status mbt_plan_create(const mbt_graph *graph, const mbt_plan_options *options, mbt_plan **out,
                            mbt_error *err)
 {
@@ -72,6 +90,9 @@ mbt_status mbt_plan_create(const mbt_graph *graph, const mbt_plan_options *optio
     mbt_status status = mbt_plan_make_segments(plan, graph, err);
     if (status == MBT_OK && !options->training) {
         mbt_plan_fold(plan);
+    }
+    if (status == MBT_OK) {
+        status = check_shared(plan, err);
     }
     if (status == MBT_OK) {
         status = mbt_plan_choose_kernels(plan, err);

@@ -233,10 +233,14 @@ static void lay_all(mbt_plan *plan, struct cursor *c, const struct span *spans, 
 {
     const bool training = plan->options.training;
     size_t at = c->total;
-    plan->weights = take(c, plan->params.n_floats * sizeof(float));
-    if (training) {
-        plan->gradient = take(c, plan->params.n_floats * sizeof(float));
+    if (plan->options.shares != NULL) {
+        plan->weights = plan->options.shares->weights;
+        plan->gradient = plan->options.shares->gradient;
     } else {
+        plan->weights = take(c, plan->params.n_floats * sizeof(float));
+        plan->gradient = training ? take(c, plan->params.n_floats * sizeof(float)) : NULL;
+    }
+    if (!training) {
         plan->folded = take(c, plan->params.n_floats * sizeof(float));
     }
     plan->params_bytes = c->total - at;

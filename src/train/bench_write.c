@@ -111,6 +111,7 @@ static void write_memory(mbt_json *j, const mbt_memory *m)
     mbt_json_integer(j, "plan", (int64_t)m->plan);
     mbt_json_integer(j, "evaluator", (int64_t)m->evaluator);
     mbt_json_integer(j, "momentum", (int64_t)m->momentum);
+    mbt_json_integer(j, "average", (int64_t)m->average);
     mbt_json_integer(j, "sums", (int64_t)m->sums);
     mbt_json_integer(j, "samples", (int64_t)m->samples);
     mbt_json_integer(j, "code", (int64_t)m->code);

@@ -1,10 +1,10 @@
 /* The state digest: what it covers and in which order.
  *
  * XXH3-128 over, for each tensor in the order of the names: name with its zero byte, rank and
- * dimensions (64-bit), canonical float32 values, one byte 1 and the momentum's values or one byte
- * 0; then the progress counters and the bits of the best accuracy; then the metric columns that do
- * not depend on timing. Little-endian, as every machine this runs on. Stored forms, blocks and the
- * order of slices do not show in it. */
+ * dimensions (64-bit), canonical float32 values, one byte that says what follows (1 momentum, 2
+ * squares, 4 average), and the values of these; then the progress counters and the bits of the best
+ * accuracy; then the metric columns that do not depend on timing. Little-endian, as every machine
+ * this runs on. Stored forms, blocks and the order of slices do not show in it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +20,25 @@ const ckpt_counter ckpt_counters[CKPT_COUNTERS] = {
     {"epoch_loss", offsetof(mbt_progress_state, epoch_counts.loss)},
     {"best_epoch", offsetof(mbt_progress_state, best_epoch)},
 };
+
+const ckpt_block ckpt_blocks[CKPT_BLOCKS] = {
+    [CKPT_BLOCK_MODEL] = {CKPT_MODEL, "values", offsetof(mbt_state, weights), false, true},
+    [CKPT_BLOCK_MOMENTUM] = {CKPT_MOMENTUM, "momentum", offsetof(mbt_state, momentum), true, true},
+    [CKPT_BLOCK_SQUARE] = {CKPT_SQUARE, "squares", offsetof(mbt_state, square), true, false},
+    [CKPT_BLOCK_EMA] = {CKPT_EMA, "average", offsetof(mbt_state, ema), false, false},
+};
+
+float *ckpt_block_of(const mbt_state *state, int block)
+{
+    float *floats;
+    memcpy(&floats, (const char *)state + ckpt_blocks[block].offset, sizeof floats);
+    return floats;
+}
+
+bool ckpt_has(unsigned blocks, int block)
+{
+    return (blocks >> block & 1U) != 0;
+}
 
 int64_t *ckpt_counter_of(mbt_progress_state *progress, int i)
 {
@@ -63,17 +82,21 @@ mbt_store_shape ckpt_slice_shape(const mbt_slice *slice)
 }
 
 void ckpt_digest_tensor(mbt_digest *digest, const char *name, const mbt_store_shape *shape,
-                        size_t count, const float *weights, const float *momentum)
+                        size_t count, const float *const values[CKPT_BLOCKS])
 {
     const int64_t rank = shape->rank;
-    const unsigned char trained = momentum != NULL;
+    unsigned char more = 0;
+    for (int b = 1; b < CKPT_BLOCKS; b++)
+        more |= (unsigned char)(values[b] ? 1U << (b - 1) : 0);
     mbt_digest_add(digest, name, strlen(name) + 1);
     mbt_digest_add(digest, &rank, sizeof rank);
     mbt_digest_add(digest, shape->dims, (size_t)shape->rank * sizeof shape->dims[0]);
-    mbt_digest_add(digest, weights, count * sizeof *weights);
-    mbt_digest_add(digest, &trained, 1);
-    if (momentum)
-        mbt_digest_add(digest, momentum, count * sizeof *momentum);
+    for (int b = 0; b < CKPT_BLOCKS; b++) {
+        if (values[b])
+            mbt_digest_add(digest, values[b], count * sizeof *values[b]);
+        if (b == 0)
+            mbt_digest_add(digest, &more, 1);
+    }
 }
 
 void ckpt_digest_rest(mbt_digest *digest, const mbt_progress_state *progress,
@@ -91,7 +114,7 @@ mbt_status mbt_state_digest(const mbt_state *state, char out[MBT_DIGEST_TEXT], m
     size_t largest = ckpt_largest_slice(state->params);
     const mbt_slice **sorted = NULL;
     mbt_digest *digest = NULL;
-    float *values = malloc(2 * largest * sizeof *values);
+    float *values = malloc(CKPT_BLOCKS * largest * sizeof *values);
     mbt_status status = MBT_OK;
     if (!values) {
         status = mbt_fail(err, MBT_FAILURE, "state digest: out of memory");
@@ -106,11 +129,16 @@ mbt_status mbt_state_digest(const mbt_state *state, char out[MBT_DIGEST_TEXT], m
     for (int i = 0; i < state->params->n_slices; i++) {
         const mbt_slice *slice = sorted[i];
         mbt_store_shape shape = ckpt_slice_shape(slice);
-        mbt_slice_unpack(slice, state->weights, values);
-        if (slice->trained)
-            mbt_slice_unpack(slice, state->momentum, values + largest);
-        ckpt_digest_tensor(digest, slice->name, &shape, slice->count, values,
-                           slice->trained ? values + largest : NULL);
+        const float *all[CKPT_BLOCKS] = {NULL};
+        for (int b = 0; b < CKPT_BLOCKS; b++) {
+            const float *block = ckpt_block_of(state, b);
+            float *to = values + (size_t)b * largest;
+            if (!block || (ckpt_blocks[b].trained && !slice->trained))
+                continue;
+            mbt_slice_unpack(slice, block, to);
+            all[b] = to;
+        }
+        ckpt_digest_tensor(digest, slice->name, &shape, slice->count, all);
     }
     ckpt_digest_rest(digest, &state->progress, state->metrics);
     mbt_digest_text(digest, out);

@@ -13,6 +13,8 @@
 #define CKPT_FORMAT "mbtrain checkpoint"
 #define CKPT_MODEL "/model"
 #define CKPT_MOMENTUM "/optimizer/momentum"
+#define CKPT_SQUARE "/optimizer/square"
+#define CKPT_EMA "/ema"
 #define CKPT_METRICS "/metrics"
 #define CKPT_LAST "last.h5"
 #define CKPT_BEST "best.h5"
@@ -41,10 +43,29 @@ enum { CKPT_COUNTERS = 8 };
 extern const ckpt_counter ckpt_counters[CKPT_COUNTERS];
 int64_t *ckpt_counter_of(mbt_progress_state *progress, int i);
 
-/* One tensor, in canonical order; momentum is NULL for one that is not trained. To be called in the
- * order of the names (strcmp). */
+/* The flat blocks of a state, each of them a group of the file: the one list that writer, reader
+ * and digest use. */
+typedef enum ckpt_block_id {
+    CKPT_BLOCK_MODEL,
+    CKPT_BLOCK_MOMENTUM,
+    CKPT_BLOCK_SQUARE,
+    CKPT_BLOCK_EMA,
+    CKPT_BLOCKS
+} ckpt_block_id;
+typedef struct ckpt_block {
+    const char *group, *what; /* what: in messages */
+    size_t offset;            /* of a float * in mbt_state */
+    bool trained;             /* has the trained tensors alone */
+    bool always;              /* in every file */
+} ckpt_block;
+extern const ckpt_block ckpt_blocks[CKPT_BLOCKS];
+/* The state's block, NULL when it has none. */
+float *ckpt_block_of(const mbt_state *state, int block);
+
+/* One tensor, in canonical order: values[block], NULL where the block does not have it. To be
+ * called in the order of the names (strcmp). */
 void ckpt_digest_tensor(mbt_digest *digest, const char *name, const mbt_store_shape *shape,
-                        size_t count, const float *weights, const float *momentum);
+                        size_t count, const float *const values[CKPT_BLOCKS]);
 /* What follows the tensors. */
 void ckpt_digest_rest(mbt_digest *digest, const mbt_progress_state *progress,
                       const mbt_metrics *metrics);
@@ -61,7 +82,7 @@ typedef struct ckpt_tensor {
     char name[MBT_PARAM_NAME_BYTES];
     mbt_store_shape shape; /* float32, rank 1 to 4 */
     size_t count;
-    bool trained; /* there is a momentum of the same name and shape */
+    unsigned blocks; /* bit b: block b has a tensor of the same name and shape */
 } ckpt_tensor;
 
 /* An open checkpoint whose tensors have been listed and fit into the file's size. Zeroed before the
@@ -73,14 +94,19 @@ typedef struct ckpt_file {
     ckpt_tensor *tensors; /* by name */
     int n_tensors, capacity;
     size_t largest;      /* elements of the largest tensor */
-    size_t tensor_bytes; /* weights and momentum */
+    size_t tensor_bytes; /* of all blocks */
+    unsigned blocks;     /* bit b: block b is there */
 } ckpt_file;
 
 mbt_status ckpt_file_open(ckpt_file *file, const char *path, mbt_error *err) MBT_WARN_UNUSED;
 void ckpt_file_close(ckpt_file *file);
 
-/* group: CKPT_MODEL or CKPT_MOMENTUM; values has room for the tensor's count. */
-mbt_status ckpt_file_values(const ckpt_file *file, const char *group, const ckpt_tensor *tensor,
+bool ckpt_has(unsigned blocks, int block);
+/* Where evaluation and other programs find the weights: the average when there is one. */
+int ckpt_file_weights(const ckpt_file *file);
+
+/* values has room for the tensor's count. */
+mbt_status ckpt_file_values(const ckpt_file *file, int block, const ckpt_tensor *tensor,
                             float *values, mbt_error *err) MBT_WARN_UNUSED;
 
 /* Reads progress and metrics (a zeroed table, cleared by the caller) and checks the state digest

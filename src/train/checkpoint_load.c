@@ -38,6 +38,11 @@ static bool shapes_agree(const mbt_slice *slice, const ckpt_tensor *tensor)
                0;
 }
 
+static bool has_momentum(const ckpt_tensor *tensor)
+{
+    return ckpt_has(tensor->blocks, CKPT_BLOCK_MOMENTUM);
+}
+
 /* Takes note of one pair that is not alike; either may be NULL. */
 static void note(difference *d, const mbt_slice *slice, const ckpt_tensor *tensor)
 {
@@ -50,7 +55,7 @@ static void note(difference *d, const mbt_slice *slice, const ckpt_tensor *tenso
     /* momentum is worth a word only where it alone makes the difference */
     bool momentum = slice && tensor && shapes_agree(slice, tensor);
     mbt_store_shape wanted = slice ? ckpt_slice_shape(slice) : (mbt_store_shape){0};
-    describe(tensor ? &tensor->shape : NULL, tensor && tensor->trained, momentum, d->got,
+    describe(tensor ? &tensor->shape : NULL, tensor && has_momentum(tensor), momentum, d->got,
              sizeof d->got);
     describe(slice ? &wanted : NULL, slice && slice->trained, momentum, d->wanted,
              sizeof d->wanted);
@@ -72,7 +77,7 @@ static mbt_status compare(const ckpt_file *file, const mbt_params *params, bool 
         else if (order > 0)
             note(d, NULL, tensor);
         else if (!shapes_agree(slice, tensor) ||
-                 (with_momentum && slice->trained != tensor->trained))
+                 (with_momentum && slice->trained != has_momentum(tensor)))
             note(d, slice, tensor);
         i += order <= 0;
         k += order >= 0;
@@ -116,9 +121,9 @@ static mbt_status check_origin(const ckpt_file *file, const mbt_state *state, bo
     return MBT_OK;
 }
 
-/* Reads every tensor into the flat blocks; momentum may be NULL. */
-static mbt_status read_blocks(const ckpt_file *file, const mbt_params *params, float *weights,
-                              float *momentum, mbt_error *err)
+/* Reads every tensor of a block of the file into a flat block; what is not there is zero. */
+static mbt_status read_block(const ckpt_file *file, const mbt_params *params, int block, float *to,
+                             mbt_error *err)
 {
     float *values = malloc((file->largest ? file->largest : 1) * sizeof *values);
     mbt_status status = MBT_OK;
@@ -127,18 +132,33 @@ static mbt_status read_blocks(const ckpt_file *file, const mbt_params *params, f
     for (int i = 0; !status && i < file->n_tensors; i++) {
         const ckpt_tensor *tensor = &file->tensors[i];
         const mbt_slice *slice = mbt_params_find(params, tensor->name);
-        status = ckpt_file_values(file, CKPT_MODEL, tensor, values, err);
-        if (!status)
-            mbt_slice_pack(slice, values, weights);
-        if (status || !momentum)
-            continue;
         memset(values, 0, tensor->count * sizeof *values); /* of what is not trained */
-        if (tensor->trained)
-            status = ckpt_file_values(file, CKPT_MOMENTUM, tensor, values, err);
+        if (ckpt_has(tensor->blocks, block))
+            status = ckpt_file_values(file, block, tensor, values, err);
         if (!status)
-            mbt_slice_pack(slice, values, momentum);
+            mbt_slice_pack(slice, values, to);
     }
     free(values);
+    return status;
+}
+
+static mbt_status check_blocks(const ckpt_file *file, const mbt_state *state, mbt_error *err)
+{
+    if (!state->square || ckpt_has(file->blocks, CKPT_BLOCK_SQUARE))
+        return MBT_OK;
+    return mbt_fail(err, MBT_DATA,
+                    "%s: has no " CKPT_SQUARE ", wanted a checkpoint of training with RMSprop",
+                    file->path);
+}
+
+static mbt_status read_blocks(const ckpt_file *file, mbt_state *state, mbt_error *err)
+{
+    mbt_status status = MBT_OK;
+    if (!ckpt_has(file->blocks, CKPT_BLOCK_EMA))
+        state->ema = NULL;
+    for (int b = 0; !status && b < CKPT_BLOCKS; b++)
+        if (ckpt_block_of(state, b))
+            status = read_block(file, state->params, b, ckpt_block_of(state, b), err);
     return status;
 }
 
@@ -152,11 +172,13 @@ mbt_status mbt_checkpoint_load(mbt_state *state, const char *path, bool *plan_di
     if (!status)
         status = check_tensors(&file, state->params, true, err);
     if (!status)
+        status = check_blocks(&file, state, err);
+    if (!status)
         status = check_origin(&file, state, plan_digest_changed, err);
     if (!status)
         status = ckpt_file_verify(&file, &progress, &metrics, NULL, err);
     if (!status)
-        status = read_blocks(&file, state->params, state->weights, state->momentum, err);
+        status = read_blocks(&file, state, err);
     if (!status) {
         mbt_metrics_clear(state->metrics);
         *state->metrics = metrics;
@@ -180,7 +202,7 @@ mbt_status mbt_checkpoint_load_weights(const mbt_params *params, float *weights,
     if (!status)
         status = ckpt_file_verify(&file, &progress, &metrics, NULL, err);
     if (!status)
-        status = read_blocks(&file, params, weights, NULL, err);
+        status = read_block(&file, params, ckpt_file_weights(&file), weights, err);
     mbt_metrics_clear(&metrics);
     ckpt_file_close(&file);
     return status;

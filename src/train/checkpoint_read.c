@@ -53,7 +53,7 @@ static mbt_status add_tensor(void *context, const char *path, const mbt_store_sh
                              mbt_error *err)
 {
     ckpt_file *file = context;
-    ckpt_tensor tensor = {.shape = *shape};
+    ckpt_tensor tensor = {.shape = *shape, .blocks = 1U << CKPT_BLOCK_MODEL};
     const char *name = name_in(path, CKPT_MODEL);
     if (strlen(name) >= sizeof tensor.name)
         return mbt_fail(err, MBT_DATA, "%s: %.80s...: name longer than %zu bytes", file->path, path,
@@ -86,12 +86,19 @@ static int by_name(const void *a, const void *b)
     return strcmp(left->name, right->name);
 }
 
-static mbt_status add_momentum(void *context, const char *path, const mbt_store_shape *shape,
+/* A block beside the weights, while it is walked. */
+struct walk {
+    ckpt_file *file;
+    int block, n; /* n: tensors met */
+};
+
+static mbt_status add_to_block(void *context, const char *path, const mbt_store_shape *shape,
                                mbt_error *err)
 {
-    ckpt_file *file = context;
+    struct walk *walk = context;
+    ckpt_file *file = walk->file;
     ckpt_tensor key = {0}, *tensor = NULL;
-    const char *name = name_in(path, CKPT_MOMENTUM);
+    const char *name = name_in(path, ckpt_blocks[walk->block].group);
     size_t count = 0;
     if (strlen(name) < sizeof key.name) {
         memcpy(key.name, name, strlen(name) + 1);
@@ -100,8 +107,8 @@ static mbt_status add_momentum(void *context, const char *path, const mbt_store_
     }
     if (!tensor)
         return mbt_fail(err, MBT_DATA,
-                        "%s: %.120s: momentum of a tensor that " CKPT_MODEL " does not have",
-                        file->path, path);
+                        "%s: %.120s: %s of a tensor that " CKPT_MODEL " does not have", file->path,
+                        path, ckpt_blocks[walk->block].what);
     mbt_status status = count_elements(file, path, shape, &count, err);
     if (status)
         return status;
@@ -111,9 +118,30 @@ static mbt_status add_momentum(void *context, const char *path, const mbt_store_
         return mbt_fail(err, MBT_DATA, "%s: %s: got %s, wanted %s as in " CKPT_MODEL, file->path,
                         path, ckpt_shape_text(shape, got), ckpt_shape_text(&tensor->shape, wanted));
     }
-    tensor->trained = true;
+    tensor->blocks |= 1U << walk->block;
     file->tensor_bytes += count * sizeof(float);
+    walk->n++;
     return MBT_OK;
+}
+
+/* What has squares is what has momentum; what has an average is everything. */
+static mbt_status list_block(ckpt_file *file, int block, mbt_error *err)
+{
+    struct walk walk = {file, block, 0};
+    const ckpt_block *b = &ckpt_blocks[block];
+    if (!b->always && !mbt_store_has(file->store, b->group))
+        return MBT_OK;
+    mbt_status status = mbt_store_walk(file->store, b->group, add_to_block, &walk, err);
+    for (int i = 0; !status && !b->always && i < file->n_tensors; i++) {
+        const ckpt_tensor *tensor = &file->tensors[i];
+        bool wanted = !b->trained || ckpt_has(tensor->blocks, CKPT_BLOCK_MOMENTUM);
+        if (ckpt_has(tensor->blocks, block) != wanted)
+            status =
+                mbt_fail(err, MBT_DATA, "%s: %s: got %s of %s, wanted %s", file->path, b->group,
+                         wanted ? "none" : b->what, tensor->name, wanted ? b->what : "none");
+    }
+    file->blocks |= 1U << block;
+    return status;
 }
 
 static mbt_status list_tensors(ckpt_file *file, mbt_error *err)
@@ -123,7 +151,10 @@ static mbt_status list_tensors(ckpt_file *file, mbt_error *err)
         return status;
     if (file->n_tensors)
         qsort(file->tensors, (size_t)file->n_tensors, sizeof *file->tensors, by_name);
-    return mbt_store_walk(file->store, CKPT_MOMENTUM, add_momentum, file, err);
+    file->blocks = 1U << CKPT_BLOCK_MODEL;
+    for (int b = CKPT_BLOCK_MODEL + 1; !status && b < CKPT_BLOCKS; b++)
+        status = list_block(file, b, err);
+    return status;
 }
 
 static mbt_status check_format(const ckpt_file *file, mbt_error *err)
@@ -170,12 +201,17 @@ void ckpt_file_close(ckpt_file *file)
     *file = (ckpt_file){0};
 }
 
-mbt_status ckpt_file_values(const ckpt_file *file, const char *group, const ckpt_tensor *tensor,
+int ckpt_file_weights(const ckpt_file *file)
+{
+    return ckpt_has(file->blocks, CKPT_BLOCK_EMA) ? CKPT_BLOCK_EMA : CKPT_BLOCK_MODEL;
+}
+
+mbt_status ckpt_file_values(const ckpt_file *file, int block, const ckpt_tensor *tensor,
                             float *values, mbt_error *err)
 {
     char path[CKPT_PATH_IN_FILE];
     mbt_status status = mbt_text_format(path, sizeof path, err, "path in a checkpoint", "%s/%s",
-                                        group, tensor->name);
+                                        ckpt_blocks[block].group, tensor->name);
     return status ? status : mbt_store_read(file->store, path, &tensor->shape, values, err);
 }
 
@@ -209,7 +245,7 @@ static mbt_status digest_content(const ckpt_file *file, const mbt_progress_state
 {
     mbt_digest *digest = NULL;
     size_t largest = file->largest ? file->largest : 1;
-    float *values = malloc(2 * largest * sizeof *values);
+    float *values = malloc(CKPT_BLOCKS * largest * sizeof *values);
     mbt_status status = MBT_OK;
     if (!values) {
         status = mbt_fail(err, MBT_FAILURE, "%s: out of memory", file->path);
@@ -218,13 +254,15 @@ static mbt_status digest_content(const ckpt_file *file, const mbt_progress_state
     status = mbt_digest_create(&digest, err);
     for (int i = 0; !status && i < file->n_tensors; i++) {
         const ckpt_tensor *tensor = &file->tensors[i];
-        float *momentum = tensor->trained ? values + largest : NULL;
-        status = ckpt_file_values(file, CKPT_MODEL, tensor, values, err);
-        if (!status && momentum)
-            status = ckpt_file_values(file, CKPT_MOMENTUM, tensor, momentum, err);
+        const float *all[CKPT_BLOCKS] = {NULL};
+        for (int b = 0; !status && b < CKPT_BLOCKS; b++) {
+            if (!ckpt_has(tensor->blocks, b))
+                continue;
+            all[b] = values + (size_t)b * largest;
+            status = ckpt_file_values(file, b, tensor, values + (size_t)b * largest, err);
+        }
         if (!status)
-            ckpt_digest_tensor(digest, tensor->name, &tensor->shape, tensor->count, values,
-                               momentum);
+            ckpt_digest_tensor(digest, tensor->name, &tensor->shape, tensor->count, all);
     }
     if (status)
         goto done;

@@ -36,21 +36,20 @@ static mbt_status check_finite(const mbt_state *state, const mbt_slice *slice, c
     return MBT_OK;
 }
 
-/* One tensor from a flat block to <group>/<name>; values is scratch. */
+/* One tensor from a flat block to its group; values is scratch. */
 static mbt_status write_tensor(mbt_store *store, const mbt_state *state, const mbt_slice *slice,
-                               const char *group, const float *block, float *values, mbt_error *err)
+                               int block, float *values, mbt_error *err)
 {
     char path[CKPT_PATH_IN_FILE];
     mbt_store_shape shape = ckpt_slice_shape(slice);
     if (kinds[slice->kind].rank != slice->rank)
         return mbt_fail(err, MBT_FAILURE, "checkpoint: %s: got rank %d, wanted %d for kind %s",
                         slice->name, slice->rank, kinds[slice->kind].rank, kinds[slice->kind].kind);
-    mbt_slice_unpack(slice, block, values);
-    mbt_status status =
-        check_finite(state, slice, block == state->momentum ? "momentum" : "values", values, err);
+    mbt_slice_unpack(slice, ckpt_block_of(state, block), values);
+    mbt_status status = check_finite(state, slice, ckpt_blocks[block].what, values, err);
     if (!status)
-        status = mbt_text_format(path, sizeof path, err, "path in a checkpoint", "%s/%s", group,
-                                 slice->name);
+        status = mbt_text_format(path, sizeof path, err, "path in a checkpoint", "%s/%s",
+                                 ckpt_blocks[block].group, slice->name);
     if (!status)
         status = mbt_store_write(store, path, &shape, values, 0, 0, err);
     if (!status)
@@ -58,6 +57,17 @@ static mbt_status write_tensor(mbt_store *store, const mbt_state *state, const m
     if (!status)
         status = mbt_store_set_texts(store, path, "dimensions", slice->rank,
                                      kinds[slice->kind].dimensions, err);
+    return status;
+}
+
+/* A block's group, and in it the tensors that the block has. */
+static mbt_status write_block(mbt_store *store, const mbt_state *state, const mbt_slice **sorted,
+                              int block, float *values, mbt_error *err)
+{
+    mbt_status status = mbt_store_make_group(store, ckpt_blocks[block].group, err);
+    for (int i = 0; !status && i < state->params->n_slices; i++)
+        if (sorted[i]->trained || !ckpt_blocks[block].trained)
+            status = write_tensor(store, state, sorted[i], block, values, err);
     return status;
 }
 
@@ -71,16 +81,9 @@ static mbt_status write_tensors(mbt_store *store, const mbt_state *state, mbt_er
         goto done;
     }
     status = ckpt_sort_slices(state->params, &sorted, err);
-    if (!status)
-        status = mbt_store_make_group(store, CKPT_MODEL, err);
-    if (!status)
-        status = mbt_store_make_group(store, CKPT_MOMENTUM, err);
-    for (int i = 0; !status && i < state->params->n_slices; i++) {
-        status = write_tensor(store, state, sorted[i], CKPT_MODEL, state->weights, values, err);
-        if (!status && sorted[i]->trained)
-            status =
-                write_tensor(store, state, sorted[i], CKPT_MOMENTUM, state->momentum, values, err);
-    }
+    for (int b = 0; !status && b < CKPT_BLOCKS; b++)
+        if (ckpt_block_of(state, b))
+            status = write_block(store, state, sorted, b, values, err);
 done:
     free(sorted);
     free(values);

@@ -43,8 +43,12 @@ static mbt_status weight_digest(const mbt_state *state, char out[MBT_DIGEST_TEXT
     mbt_digest *digest = NULL;
     const mbt_status status = mbt_digest_create(&digest, err);
     if (status == MBT_OK) {
-        mbt_digest_add(digest, state->weights, state->params->n_floats * sizeof(float));
-        mbt_digest_add(digest, state->momentum, state->params->n_floats * sizeof(float));
+        const float *const blocks[] = {state->weights, state->momentum, state->square, state->ema};
+        for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+            if (blocks[i] != NULL) {
+                mbt_digest_add(digest, blocks[i], state->params->n_floats * sizeof(float));
+            }
+        }
         mbt_digest_text(digest, out);
     }
     mbt_digest_destroy(digest);

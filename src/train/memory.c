@@ -9,12 +9,13 @@
 /* HDF5 lets the image of a file grow by so much at a time. */
 enum { IMAGE_STEP = 4 << 20 };
 
-/* Of a checkpoint: weights, and momentum of what is trained, without padding. */
-static size_t saved_bytes(const mbt_params *params)
+/* Of a checkpoint: weights and their average, momentum and squares of what is trained, without
+ * padding. */
+static size_t saved_bytes(const mbt_params *params, bool squares, bool average)
 {
-    size_t floats = params->n_trained;
+    size_t floats = (squares ? 2 : 1) * params->n_trained;
     for (int i = 0; i < params->n_slices; i++) {
-        floats += params->slices[i].count;
+        floats += (average ? 2 : 1) * params->slices[i].count;
     }
     return floats * sizeof(float);
 }
@@ -22,10 +23,13 @@ static size_t saved_bytes(const mbt_params *params)
 mbt_memory mbt_memory_of(const mbt_setup *setup)
 {
     const size_t n = setup->plan->params.n_floats;
+    const bool squares = setup->config.optimizer.kind == MBT_OPTIMIZER_RMSPROP;
     mbt_memory m = {
-        .plan = mbt_arena_bytes(setup->plan->arena),
+        .plan = mbt_arena_bytes(setup->plan->arena) +
+                (setup->small != NULL ? mbt_arena_bytes(setup->small->arena) : 0),
         .evaluator = mbt_arena_bytes(setup->evaluator->arena),
-        .momentum = n * sizeof(float),
+        .momentum = (squares ? 2 : 1) * n * sizeof(float),
+        .average = setup->config.ema.decay > 0 ? n * sizeof(float) : 0,
     };
     switch (setup->config.train.reduce) {
     case MBT_REDUCE_EXACT:
@@ -41,9 +45,10 @@ mbt_memory mbt_memory_of(const mbt_setup *setup)
     m.samples = (size_t)(3 * setup->n_train + setup->n_valid) * sizeof(uint32_t);
     m.images = mbt_loader_bytes(setup->loader) + mbt_batch_bytes(setup->batch);
     m.code = setup->code_bytes;
-    m.save = mbt_saver_bytes(&setup->plan->params, 2) + 2 * saved_bytes(&setup->plan->params) +
-             IMAGE_STEP;
-    m.total = m.save + m.plan + m.evaluator + m.momentum + m.sums + m.samples + m.images + m.code;
+    m.save = mbt_saver_bytes(&setup->plan->params, 2 + squares + (m.average > 0)) +
+             2 * saved_bytes(&setup->plan->params, squares, m.average > 0) + IMAGE_STEP;
+    m.total = m.save + m.plan + m.evaluator + m.momentum + m.average + m.sums + m.samples +
+              m.images + m.code;
     return m;
 }
 
@@ -55,11 +60,11 @@ static double mib(size_t bytes)
 void mbt_memory_print(const mbt_memory *m, FILE *out)
 {
     (void)fprintf(out,
-                  "memory     %.1f MiB a rank: plan %.1f, evaluation %.1f, momentum %.1f, sums "
-                  "%.1f, sample ids %.1f, images %.1f, code %.1f, "
+                  "memory     %.1f MiB a rank: plan %.1f, evaluation %.1f, momentum %.1f, average "
+                  "%.1f, sums %.1f, sample ids %.1f, images %.1f, code %.1f, "
                   "saving %.1f\n",
-                  mib(m->total), mib(m->plan), mib(m->evaluator), mib(m->momentum), mib(m->sums),
-                  mib(m->samples), mib(m->images), mib(m->code), mib(m->save));
+                  mib(m->total), mib(m->plan), mib(m->evaluator), mib(m->momentum), mib(m->average),
+                  mib(m->sums), mib(m->samples), mib(m->images), mib(m->code), mib(m->save));
 }
 
 /* A line "NAME:   N kB" of what the kernel says of this process; 0 when it does not. */

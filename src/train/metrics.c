@@ -20,34 +20,36 @@ typedef struct column {
     const char *unit, *description;
     const char *format; /* of a REAL, for people; NULL: not shown */
     column_kind kind;
-    bool timing; /* another one in every run: no part of a digest */
+    bool timing;   /* another one in every run: no part of a digest */
+    bool optional; /* see metrics.h */
 } column;
 
 #define FIELD(name) #name, offsetof(mbt_metrics_row, name)
 
 /* clang-format off */
 static const column columns[] = {
-    {FIELD(epoch), "epochs", "epochs completed", NULL, COUNT, false},
-    {FIELD(step), "steps", "steps done at the end of the epoch", NULL, COUNT, false},
-    {FIELD(lr), "1", "learning rate of the last step", "%.4g", REAL, false},
-    {FIELD(train_loss), "nat", "mean loss of the training samples as they passed", "%.4f", REAL, false},
-    {FIELD(train_top1), "%", "training samples whose class came first, as they passed", "%.2f", REAL, false},
-    {FIELD(valid_loss), "nat", "mean loss of the held-out samples", "%.4f", REAL, false},
-    {FIELD(valid_top1), "%", "held-out samples whose class came first", "%.2f", REAL, false},
-    {FIELD(valid_top5), "%", "held-out samples whose class came among the first five", "%.2f", REAL, false},
-    {FIELD(test_loss), "nat", "mean loss of the test samples", "%.4f", REAL, false},
-    {FIELD(test_top1), "%", "test samples whose class came first", "%.2f", REAL, false},
-    {FIELD(test_top5), "%", "test samples whose class came among the first five", "%.2f", REAL, false},
-    {FIELD(train_s), "s", "wall time of training", "%.1f", REAL, true},
-    {FIELD(evaluate_s), "s", "wall time of evaluation", "%.1f", REAL, true},
-    {FIELD(images_per_s), "1/s", "training samples a second of training", "%.0f", REAL, true},
-    {FIELD(input_s), "s", "reading and augmenting samples, mean of the ranks", NULL, REAL, true},
-    {FIELD(forward_s), "s", "forward passes and loss, mean of the ranks", NULL, REAL, true},
-    {FIELD(backward_s), "s", "backward passes, mean of the ranks", NULL, REAL, true},
-    {FIELD(reduce_s), "s", "summing gradients and waiting for the sum, mean of the ranks", NULL, REAL, true},
-    {FIELD(update_s), "s", "optimizer and running statistics, mean of the ranks", NULL, REAL, true},
-    {FIELD(checkpoint_s), "s", "saving since the row before, mean of the ranks", NULL, REAL, true},
-    {FIELD(other_s), "s", "everything else since the row before, mean of the ranks", NULL, REAL, true},
+    {FIELD(epoch), "epochs", "epochs completed", NULL, COUNT, false, false},
+    {FIELD(step), "steps", "steps done at the end of the epoch", NULL, COUNT, false, false},
+    {FIELD(lr), "1", "learning rate of the last step", "%.4g", REAL, false, false},
+    {FIELD(train_loss), "nat", "mean loss of the training samples as they passed", "%.4f", REAL, false, false},
+    {FIELD(train_top1), "%", "training samples whose class came first, as they passed", "%.2f", REAL, false, false},
+    {FIELD(valid_loss), "nat", "mean loss of the held-out samples", "%.4f", REAL, false, false},
+    {FIELD(valid_top1), "%", "held-out samples whose class came first", "%.2f", REAL, false, false},
+    {FIELD(valid_top5), "%", "held-out samples whose class came among the first five", "%.2f", REAL, false, false},
+    {FIELD(test_loss), "nat", "mean loss of the test samples", "%.4f", REAL, false, false},
+    {FIELD(test_top1), "%", "test samples whose class came first", "%.2f", REAL, false, false},
+    {FIELD(test_top5), "%", "test samples whose class came among the first five", "%.2f", REAL, false, false},
+    {FIELD(test_flip_top1), "%", "test samples whose class came first in the mean over both mirror images", "%.2f", REAL, false, true},
+    {FIELD(train_s), "s", "wall time of training", "%.1f", REAL, true, false},
+    {FIELD(evaluate_s), "s", "wall time of evaluation", "%.1f", REAL, true, false},
+    {FIELD(images_per_s), "1/s", "training samples a second of training", "%.0f", REAL, true, false},
+    {FIELD(input_s), "s", "reading and augmenting samples, mean of the ranks", NULL, REAL, true, false},
+    {FIELD(forward_s), "s", "forward passes and loss, mean of the ranks", NULL, REAL, true, false},
+    {FIELD(backward_s), "s", "backward passes, mean of the ranks", NULL, REAL, true, false},
+    {FIELD(reduce_s), "s", "summing gradients and waiting for the sum, mean of the ranks", NULL, REAL, true, false},
+    {FIELD(update_s), "s", "optimizer and running statistics, mean of the ranks", NULL, REAL, true, false},
+    {FIELD(checkpoint_s), "s", "saving since the row before, mean of the ranks", NULL, REAL, true, false},
+    {FIELD(other_s), "s", "everything else since the row before, mean of the ranks", NULL, REAL, true, false},
 };
 /* clang-format on */
 
@@ -264,7 +266,7 @@ mbt_status mbt_metrics_load(mbt_metrics *metrics, mbt_store *store, const char *
         const column *c = &columns[i];
         shape = column_shape(c, n_rows);
         status = column_path(group, c, path, err);
-        if (status == MBT_OK && c->timing && !mbt_store_has(store, path)) {
+        if (status == MBT_OK && (c->timing || c->optional) && !mbt_store_has(store, path)) {
             fill_empty(values, n_rows); /* a file from before there was this column */
         } else if (status == MBT_OK) {
             status = mbt_store_read(store, path, &shape, values, err);
@@ -434,13 +436,26 @@ mbt_status mbt_metrics_write_files(const mbt_metrics *metrics, const char *folde
 
 /* ---- digest ---- */
 
+static bool takes_part(const mbt_metrics *metrics, const column *c)
+{
+    bool any = !c->optional;
+    for (int row = 0; row < metrics->n_rows && !any; row++) {
+        any = !cell_is_empty(metrics, row, c);
+    }
+    return any && !c->timing;
+}
+
 void mbt_metrics_digest(const mbt_metrics *metrics, mbt_digest *digest)
 {
     int64_t n_rows = metrics->n_rows;
+    bool parts[N_COLUMNS];
+    for (int i = 0; i < N_COLUMNS; i++) {
+        parts[i] = takes_part(metrics, &columns[i]);
+    }
     mbt_digest_add(digest, &n_rows, sizeof n_rows);
     for (int row = 0; row < metrics->n_rows; row++) {
         for (int i = 0; i < N_COLUMNS; i++) {
-            if (columns[i].timing) {
+            if (!parts[i]) {
                 continue;
             }
             uint64_t bits;

@@ -1,4 +1,4 @@
-/* SGD over the flat block, slice by slice.
+/* The update over the flat block, slice by slice.
  *
  * Constants are rounded to float once; every product and sum is rounded by itself (the build says
  * -ffp-contract=off), so one element costs the same few operations in any vector width and gets the
@@ -6,16 +6,19 @@
 #include "mbt/optim.h"
 
 #include <assert.h>
+#include <math.h>
 
 typedef struct constants {
     float lr, momentum, decay;
+    float local;         /* LARS: of the slice; 1 otherwise, which changes no bit */
+    float rms_take, eps; /* RMSprop */
 } constants;
 
 static void step_plain(size_t n, constants k, const float *restrict g, float *restrict w,
                        float *restrict v)
 {
     for (size_t i = 0; i < n; i++) {
-        float d = g[i] + k.decay * w[i];
+        float d = k.local * (g[i] + k.decay * w[i]);
         v[i] = k.momentum * v[i] + d;
         w[i] -= k.lr * v[i];
     }
@@ -25,9 +28,20 @@ static void step_nesterov(size_t n, constants k, const float *restrict g, float 
                           float *restrict v)
 {
     for (size_t i = 0; i < n; i++) {
-        float d = g[i] + k.decay * w[i];
+        float d = k.local * (g[i] + k.decay * w[i]);
         v[i] = k.momentum * v[i] + d;
         w[i] -= k.lr * (d + k.momentum * v[i]);
+    }
+}
+
+static void step_rmsprop(size_t n, constants k, const float *restrict g, float *restrict w,
+                         float *restrict v, float *restrict s)
+{
+    for (size_t i = 0; i < n; i++) {
+        float d = g[i] + k.decay * w[i];
+        s[i] += k.rms_take * (d * d - s[i]);
+        v[i] = k.momentum * v[i] + k.lr * d / sqrtf(s[i] + k.eps);
+        w[i] -= v[i];
     }
 }
 
@@ -39,49 +53,125 @@ static void step_statistics(size_t n, float keep, float take, const float *restr
     }
 }
 
-bool mbt_optim_decays(const mbt_slice *slice, const mbt_config *config)
+double mbt_optim_decay(const mbt_slice *slice, const mbt_config *config)
 {
-    unsigned without = config->optimizer.no_decay;
-    switch (slice->kind) {
-    case MBT_PARAM_CONV:
-    case MBT_PARAM_LINEAR:
-        return true;
-    case MBT_PARAM_DEPTHWISE:
-        return !(without & MBT_NO_DECAY_DEPTHWISE);
-    case MBT_PARAM_BIAS:
-        return !(without & MBT_NO_DECAY_BIAS);
-    case MBT_PARAM_GAMMA:
-    case MBT_PARAM_BETA:
-        return !(without & MBT_NO_DECAY_BN);
-    case MBT_PARAM_MEAN:
-    case MBT_PARAM_VAR:
-        return false;
+    const struct {
+        unsigned without;
+        double factor;
+    } kinds[] = {
+        [MBT_PARAM_CONV] = {0, 1},
+        [MBT_PARAM_LINEAR] = {0, 1},
+        [MBT_PARAM_DEPTHWISE] = {MBT_NO_DECAY_DEPTHWISE, config->optimizer.depthwise_decay},
+        [MBT_PARAM_BIAS] = {MBT_NO_DECAY_BIAS, config->optimizer.bias_decay},
+        [MBT_PARAM_GAMMA] = {MBT_NO_DECAY_BN, config->optimizer.bn_decay},
+        [MBT_PARAM_BETA] = {MBT_NO_DECAY_BN, config->optimizer.bn_decay},
+        [MBT_PARAM_MEAN] = {0, 0},
+        [MBT_PARAM_VAR] = {0, 0},
+    };
+    const bool left_out = (config->optimizer.no_decay & kinds[slice->kind].without) != 0;
+    return left_out ? 0 : config->optimizer.weight_decay * kinds[slice->kind].factor;
+}
+
+/* Lanes of a block are summed apart, then pair by pair, then the blocks in order: as fast as
+ * vectors are, and the same whatever their width. */
+static double sum_of_squares(const float *x, size_t n)
+{
+    enum { BLOCK = 4096, LANES = 16 };
+    double sum = 0;
+    assert(n % LANES == 0); /* slices are stored so */
+    for (size_t at = 0; at < n; at += BLOCK) {
+        const size_t end = n - at < BLOCK ? n : at + BLOCK;
+        double lane[LANES] = {0};
+        for (size_t i = at; i < end; i += LANES) {
+            for (size_t l = 0; l < LANES; l++) {
+                lane[l] += (double)x[i + l] * (double)x[i + l];
+            }
+        }
+        for (size_t width = LANES / 2; width > 0; width /= 2) {
+            for (size_t l = 0; l < width; l++) {
+                lane[l] += lane[l + width];
+            }
+        }
+        sum += lane[0];
     }
-    return false;
+    return sum;
+}
+
+double mbt_optim_clip(const mbt_params *params, const mbt_config *config, float *gradient)
+{
+    const double limit = config->optimizer.clip_norm;
+    double sum = 0;
+    for (int i = 0; i < params->n_slices && limit > 0; i++) {
+        const mbt_slice *slice = &params->slices[i];
+        sum += slice->trained ? sum_of_squares(gradient + slice->offset, slice->stored) : 0;
+    }
+    const double norm = sqrt(sum);
+    if (norm > limit) {
+        const float scale = (float)(limit / norm);
+        for (int i = 0; i < params->n_slices; i++) {
+            const mbt_slice *slice = &params->slices[i];
+            for (size_t j = 0; j < slice->stored && slice->trained; j++) {
+                gradient[slice->offset + j] *= scale;
+            }
+        }
+    }
+    return norm;
+}
+
+/* The rate of a tensor's own; 1 for those that LARS leaves alone, and where a norm is 0. */
+static double local_rate(const mbt_slice *slice, const mbt_config *config, double decay,
+                         const float *g, const float *w)
+{
+    if (config->optimizer.kind != MBT_OPTIMIZER_LARS || slice->rank < 2 ||
+        slice->kind == MBT_PARAM_DEPTHWISE) {
+        return 1;
+    }
+    const double size = sqrt(sum_of_squares(w, slice->stored));
+    const double slope = sqrt(sum_of_squares(g, slice->stored));
+    return size > 0 && slope > 0 ? config->optimizer.trust * size / (slope + decay * size) : 1;
+}
+
+static void step_slice(const mbt_slice *slice, const mbt_config *config, constants k,
+                       const mbt_optim_blocks *blocks)
+{
+    const size_t at = slice->offset, n = slice->stored;
+    const float *g = blocks->gradient + at;
+    float *w = blocks->weights + at, *v = blocks->momentum + at;
+    if (config->optimizer.kind == MBT_OPTIMIZER_RMSPROP) {
+        step_rmsprop(n, k, g, w, v, blocks->square + at);
+    } else if (config->optimizer.nesterov) {
+        step_nesterov(n, k, g, w, v);
+    } else {
+        step_plain(n, k, g, w, v);
+    }
 }
 
 void mbt_optim_step(const mbt_params *params, const mbt_config *config, double lr, size_t first,
-                    size_t count, const float *gradient, float *weights, float *momentum)
+                    size_t count, const mbt_optim_blocks *blocks)
 {
-    float keep = (float)(1.0 - config->train.bn_momentum);
-    float take = (float)config->train.bn_momentum;
-    constants k = {.lr = (float)lr, .momentum = (float)config->optimizer.momentum};
+    const float keep = (float)(1.0 - config->train.bn_momentum);
+    const float take = (float)config->train.bn_momentum;
+    constants k = {
+        .lr = (float)lr,
+        .momentum = (float)config->optimizer.momentum,
+        .rms_take = (float)(1.0 - config->optimizer.rms_decay),
+        .eps = (float)config->optimizer.rms_eps,
+    };
     for (int i = 0; i < params->n_slices; i++) {
         const mbt_slice *slice = &params->slices[i];
-        size_t at = slice->offset;
+        const size_t at = slice->offset;
         if (at < first || at >= first + count) {
             continue;
         }
         assert(at + slice->stored <= first + count);
         if (!slice->trained) {
-            step_statistics(slice->stored, keep, take, gradient + at, weights + at);
+            step_statistics(slice->stored, keep, take, blocks->gradient + at, blocks->weights + at);
             continue;
         }
-        k.decay = mbt_optim_decays(slice, config) ? (float)config->optimizer.weight_decay : 0.0f;
-        if (config->optimizer.nesterov) {
-            step_nesterov(slice->stored, k, gradient + at, weights + at, momentum + at);
-        } else {
-            step_plain(slice->stored, k, gradient + at, weights + at, momentum + at);
-        }
+        const double decay = mbt_optim_decay(slice, config);
+        k.decay = (float)decay;
+        k.local =
+            (float)local_rate(slice, config, decay, blocks->gradient + at, blocks->weights + at);
+        step_slice(slice, config, k, blocks);
     }
 }

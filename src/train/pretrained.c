@@ -28,7 +28,7 @@ struct intake {
 /* "features.weight" of "/model/module.features.weight". */
 static const char *tensor_name(const char *path)
 {
-    static const char *const before[] = {"/", "model/", "module."};
+    static const char *const before[] = {"/", "model/", "ema/", "module."};
     for (size_t i = 0; i < sizeof before / sizeof before[0]; i++) {
         const size_t length = strlen(before[i]);
         path += strncmp(path, before[i], length) == 0 ? length : 0;
@@ -116,8 +116,11 @@ static void count_missing(struct intake *in)
 
 static mbt_status take_all(struct intake *in, mbt_error *err)
 {
-    mbt_status status = mbt_store_walk(
-        in->store, mbt_store_has(in->store, CKPT_MODEL) ? CKPT_MODEL : "/", take_tensor, in, err);
+    const char *group = mbt_store_has(in->store, CKPT_MODEL) ? CKPT_MODEL : "/";
+    if (mbt_store_has(in->store, CKPT_MODEL) && mbt_store_has(in->store, CKPT_EMA)) {
+        group = CKPT_EMA; /* a checkpoint's average is what it was evaluated with */
+    }
+    mbt_status status = mbt_store_walk(in->store, group, take_tensor, in, err);
     if (status != MBT_OK) {
         return status;
     }
@@ -202,7 +205,7 @@ static mbt_status copy_tensors(const ckpt_file *file, mbt_store *to, mbt_error *
     for (int i = 0; i < file->n_tensors && status == MBT_OK; i++) {
         const ckpt_tensor *tensor = &file->tensors[i];
         char path[CKPT_PATH_IN_FILE];
-        status = ckpt_file_values(file, CKPT_MODEL, tensor, values, err);
+        status = ckpt_file_values(file, ckpt_file_weights(file), tensor, values, err);
         if (status == MBT_OK) {
             status = mbt_text_format(path, sizeof path, err, "tensor's name", "/%s", tensor->name);
         }

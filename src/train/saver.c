@@ -13,7 +13,8 @@
 #include "mbt/timer.h"
 
 /* The flat blocks of a state: those that are there are copied. */
-static const size_t blocks[] = {offsetof(mbt_state, weights), offsetof(mbt_state, momentum)};
+static const size_t blocks[] = {offsetof(mbt_state, weights), offsetof(mbt_state, momentum),
+                                offsetof(mbt_state, square), offsetof(mbt_state, ema)};
 enum { N_BLOCKS = sizeof blocks / sizeof blocks[0] };
 
 struct mbt_saver {

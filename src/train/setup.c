@@ -16,12 +16,40 @@ static size_t arena_of(const mbt_plan *plan)
     return plan != NULL ? mbt_arena_bytes(plan->arena) : 0;
 }
 
-static mbt_status make_plans(mbt_setup *s, mbt_plan_options *options, bool training, mbt_error *err)
+/* The training plan for small images, on the weights of the one for whole images. */
+static mbt_status make_small(mbt_setup *s, const mbt_arch_request *whole,
+                             const mbt_plan_options *options, mbt_error *err)
+{
+    const int size = (int)s->config.train.small_size;
+    mbt_arch_request request = *whole;
+    mbt_plan_options sharing = *options;
+    mbt_graph graph = {0};
+    if (whole->h != whole->w || size >= whole->h) {
+        return mbt_fail(err, MBT_CONFIG,
+                        "train.small_size: got %d, wanted less than the side of square images, got "
+                        "%d x %d",
+                        size, whole->h, whole->w);
+    }
+    request.h = request.w = size;
+    sharing.shares = s->plan;
+    mbt_status status = mbt_arch_build(&request, &graph, err);
+    if (status == MBT_OK) {
+        status = mbt_plan_create(&graph, &sharing, &s->small, err);
+    }
+    mbt_graph_clear(&graph);
+    return status;
+}
+
+static mbt_status make_plans(mbt_setup *s, const mbt_arch_request *request,
+                             mbt_plan_options *options, bool training, mbt_error *err)
 {
     const size_t before = mbt_memory_resident();
     mbt_status status = MBT_OK;
     if (training) {
         status = mbt_plan_create(&s->graph, options, &s->plan, err);
+    }
+    if (training && s->config.train.small_size > 0 && status == MBT_OK) {
+        status = make_small(s, request, options, err);
     }
     options->training = false;
     options->storage = MBT_STORAGE_FP32;
@@ -30,7 +58,7 @@ static mbt_status make_plans(mbt_setup *s, mbt_plan_options *options, bool train
         status = mbt_plan_create(&s->graph, options, &s->evaluator, err);
     }
     const size_t grown = mbt_memory_resident() - before;
-    const size_t arenas = arena_of(s->plan) + arena_of(s->evaluator);
+    const size_t arenas = arena_of(s->plan) + arena_of(s->small) + arena_of(s->evaluator);
     s->code_bytes = grown > arenas ? grown - arenas : 0;
     return status;
 }
@@ -71,14 +99,20 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
         .training = training,
         .bn_eps = s->config.train.bn_eps,
     };
-    return make_plans(s, &options, training, err);
+    return make_plans(s, &request, &options, training, err);
+}
+
+const mbt_plan *mbt_setup_digested(const mbt_setup *setup)
+{
+    return setup->small != NULL ? setup->small : setup->plan;
 }
 
 /* Two machines may choose differently (another oneDNN): then bits, and the digest, differ. */
 static mbt_status agree_on_plan(const mbt_setup *s, mbt_error *err)
 {
     char first[MBT_PLAN_DIGEST_BYTES];
-    const char *mine = s->plan != NULL ? s->plan->digest : s->evaluator->digest;
+    const mbt_plan *plan = s->plan != NULL ? mbt_setup_digested(s) : s->evaluator;
+    const char *mine = plan->digest;
     memcpy(first, mine, sizeof first);
     mbt_comm_broadcast(s->comm, first, sizeof first);
     return strcmp(first, mine) == 0
@@ -201,6 +235,7 @@ void mbt_setup_clear(mbt_setup *setup)
     mbt_loader_destroy(setup->loader);
     free(setup->train_ids);
     free(setup->valid_ids);
+    mbt_plan_destroy(setup->small);
     mbt_plan_destroy(setup->plan);
     mbt_plan_destroy(setup->evaluator);
     mbt_graph_clear(&setup->graph);

@@ -8,10 +8,13 @@
 
 #include "keeper.h"
 #include "mbt/checkpoint.h"
+#include "mbt/ema.h"
 #include "mbt/init.h"
+#include "mbt/mixup.h"
 #include "mbt/pretrained.h"
 #include "mbt/progress.h"
 #include "mbt/schedule.h"
+#include "mbt/shrink.h"
 #include "mbt/stop.h"
 #include "recorder.h"
 
@@ -22,6 +25,7 @@ struct trainer {
     mbt_step step;
     mbt_metrics metrics;
     mbt_state state;
+    float *average; /* where state.ema is when the average has begun; NULL: none is wanted */
     mbt_progress bar;
     int64_t steps_per_epoch, total_steps;
     mbt_keeper keeper;
@@ -33,6 +37,15 @@ struct trainer {
     recorder recorder;
 };
 
+/* Whole images go through the input of the plan for them; small ones are made from those. */
+static void load_small(const mbt_setup *setup, int n)
+{
+    const mbt_layout *whole = &setup->plan->values[setup->plan->input].layout;
+    const mbt_layout *small = &setup->small->values[setup->small->input].layout;
+    mbt_shrink(mbt_exec_input(setup->plan), n * whole->c, whole->h, small->h,
+               mbt_exec_input(setup->small));
+}
+
 static int load_group(void *context, mbt_step *step, int group, const uint32_t **ids)
 {
     const struct trainer *t = context;
@@ -40,6 +53,16 @@ static int load_group(void *context, mbt_step *step, int group, const uint32_t *
     const int n = mbt_sampler_group(setup->sampler, t->state.progress.step_in_epoch, group, ids);
     mbt_setup_load(setup, &setup->augment, &setup->dataset.train, t->state.progress.epoch, *ids, n,
                    mbt_exec_input(setup->plan), step->labels);
+    if (step->others != NULL) {
+        const mbt_layout *image = &setup->plan->values[setup->plan->input].layout;
+        mbt_mixup_group((uint64_t)setup->config.train.seed, setup->config.augment.mixup,
+                        t->state.progress.epoch, *ids, n,
+                        (size_t)image->c * (size_t)image->h * (size_t)image->w,
+                        mbt_exec_input(setup->plan), step->labels, step->others, step->shares);
+    }
+    if (step->plan != setup->plan) {
+        load_small(setup, n);
+    }
     mbt_setup_load_ahead(setup, t->state.progress.epoch, t->state.progress.step_in_epoch, group);
     return n;
 }
@@ -53,11 +76,17 @@ static double reserve_s(const struct trainer *t)
 /* ---- epochs ---- */
 
 static mbt_status held_out(struct trainer *t, const mbt_split *split, const uint32_t *ids,
-                           int64_t n, double *loss, double *top1, double *top5, mbt_error *err)
+                           int64_t n, double *loss, double *top1, double *top5, double *flip_top1,
+                           mbt_error *err)
 {
-    mbt_counts counts;
+    mbt_counts counts, mirrored;
+    const float *weights = t->state.ema != NULL ? t->state.ema : t->state.weights;
     const mbt_status status =
-        mbt_evaluate(t->setup, t->step.labels, split, ids, n, reserve_s(t), &counts, err);
+        mbt_evaluate(t->setup, weights, t->step.labels, split, ids, n, reserve_s(t), &counts,
+                     flip_top1 != NULL ? &mirrored : NULL, err);
+    if (status == MBT_OK && flip_top1 != NULL) {
+        *flip_top1 = mbt_counts_top1(&mirrored);
+    }
     if (status == MBT_OK) {
         *loss = mbt_counts_mean_loss(&counts);
         *top1 = mbt_counts_top1(&counts);
@@ -73,7 +102,7 @@ static mbt_status evaluate_epoch(struct trainer *t, mbt_metrics_row *row, bool *
     mbt_progress_state *p = &t->state.progress;
     mbt_status status = MBT_OK;
     row->valid_loss = row->valid_top1 = row->valid_top5 = NAN;
-    row->test_loss = row->test_top1 = row->test_top5 = NAN;
+    row->test_loss = row->test_top1 = row->test_top5 = row->test_flip_top1 = NAN;
     *is_best = false;
     if (p->epoch % setup->config.evaluate.every_epochs != 0 &&
         p->epoch != setup->config.train.epochs) {
@@ -81,16 +110,20 @@ static mbt_status evaluate_epoch(struct trainer *t, mbt_metrics_row *row, bool *
     }
     const double from = mbt_timer_clock();
     const mbt_phase before = mbt_timer_switch(&t->step.timer, MBT_PHASE_EVALUATE);
-    if (setup->n_valid > 0) {
+    if (t->state.ema != NULL) {
+        status = mbt_ema_statistics(setup, t->step.bucket, t->step.labels, t->state.ema, err);
+    }
+    if (setup->n_valid > 0 && status == MBT_OK) {
         status = held_out(t, &setup->dataset.train, setup->valid_ids, setup->n_valid,
-                          &row->valid_loss, &row->valid_top1, &row->valid_top5, err);
+                          &row->valid_loss, &row->valid_top1, &row->valid_top5, NULL, err);
     }
     if (status == MBT_OK) {
         status = recorder_expect(&t->recorder, err);
     }
     if (status == MBT_OK) {
         status = held_out(t, &setup->dataset.test, NULL, setup->dataset.test.n, &row->test_loss,
-                          &row->test_top1, &row->test_top5, err);
+                          &row->test_top1, &row->test_top5,
+                          setup->config.evaluate.flip ? &row->test_flip_top1 : NULL, err);
     }
     recorder_taken(&t->recorder, t->run, p, status);
     (void)mbt_timer_switch(&t->step.timer, before);
@@ -191,6 +224,18 @@ static mbt_status end_epoch(struct trainer *t, mbt_error *err)
     return status;
 }
 
+/* After a step: it takes part in the average, or not yet. */
+static void average_weights(struct trainer *t)
+{
+    const mbt_config *config = &t->setup->config;
+    const int64_t total = t->steps_per_epoch * config->train.epochs;
+    if (t->state.progress.step >= mbt_ema_start(config, total)) {
+        const bool first = t->state.ema == NULL;
+        t->state.ema = t->average;
+        mbt_ema_step(config, first, t->state.params->n_floats, t->state.weights, t->average);
+    }
+}
+
 static void show_progress(struct trainer *t, int64_t first)
 {
     const mbt_progress_state *p = &t->state.progress;
@@ -210,6 +255,13 @@ static mbt_status save_between(struct trainer *t, mbt_error *err)
                             : status;
 }
 
+static bool has_small_images(const mbt_setup *setup, int64_t epoch)
+{
+    const mbt_config *config = &setup->config;
+    return setup->small != NULL &&
+           (double)epoch < config->train.small_until * (double)config->train.epochs;
+}
+
 /* Steps until the epoch's end, a stop, or the configuration's step limit. What fails on rank zero
  * alone (the lock is lost, a save met what is not finite) is a wish to stop: the ranks agree on it
  * after the step that tells all. */
@@ -220,6 +272,7 @@ static mbt_status run_epoch(struct trainer *t, mbt_error *err)
     const int64_t first = p->step_in_epoch;
     mbt_status status = MBT_OK, beat = MBT_OK;
     mbt_sampler_epoch(setup->sampler, p->epoch);
+    t->step.plan = has_small_images(setup, p->epoch) ? setup->small : setup->plan;
     if (t->run != NULL) {
         mbt_progress_begin(&t->bar, p->epoch + 1, setup->config.train.epochs, first,
                            t->steps_per_epoch);
@@ -239,6 +292,7 @@ static mbt_status run_epoch(struct trainer *t, mbt_error *err)
         }
         t->stop = stop;
         t->images += n;
+        average_weights(t);
         p->step++;
         p->step_in_epoch++;
         const double now = mbt_timer_clock();
@@ -325,6 +379,7 @@ static mbt_status begin(struct trainer *t, bool *other_plan, mbt_error *err)
     if (t->options->resume == NULL) {
         return draw_or_load(setup, err);
     }
+    t->state.ema = t->average;
     const mbt_status status = mbt_checkpoint_load(&t->state, t->options->resume, other_plan, err);
     return status == MBT_OK ? check_counters(t, err) : status;
 }
@@ -349,6 +404,11 @@ static mbt_status start(struct trainer *t, mbt_error *err)
 {
     mbt_setup *setup = t->setup;
     mbt_status status = mbt_step_create(setup, &t->step, err);
+    if (setup->config.ema.decay > 0 && status == MBT_OK) {
+        t->average = mbt_ema_block(setup->plan->params.n_floats);
+        status = t->average != NULL ? MBT_OK
+                                    : mbt_fail(err, MBT_FAILURE, "averaged weights: out of memory");
+    }
     if (status != MBT_OK) {
         return mbt_comm_agree(setup->comm, status, err);
     }
@@ -356,11 +416,12 @@ static mbt_status start(struct trainer *t, mbt_error *err)
         .params = &setup->plan->params,
         .weights = setup->plan->weights,
         .momentum = t->step.momentum,
+        .square = t->step.square,
         .progress = {.best_top1 = -1},
         .metrics = &t->metrics,
         .config = &setup->config,
         .data_digest = setup->dataset.digest,
-        .plan_digest = setup->plan->digest,
+        .plan_digest = mbt_setup_digested(setup)->digest,
         .provenance = t->options->provenance,
     };
     t->steps_per_epoch = mbt_sampler_steps(setup->sampler);
@@ -373,7 +434,9 @@ static mbt_status start(struct trainer *t, mbt_error *err)
     bool other_plan = false;
     status = mbt_comm_agree(setup->comm, begin(t, &other_plan, err), err);
     if (status == MBT_OK) {
-        status = mbt_keeper_open(&t->keeper, setup, t->run, &t->step.timer, &t->state,
+        mbt_state largest = t->state; /* with room for an average that begins later */
+        largest.ema = t->average;
+        status = mbt_keeper_open(&t->keeper, setup, t->run, &t->step.timer, &largest,
                                  t->options->resume != NULL ? t->state.progress.step : -1, err);
     }
     if (status == MBT_OK) {
@@ -455,5 +518,6 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
     recorder_clear(&t.recorder);
     mbt_metrics_clear(&t.metrics);
     mbt_step_clear(&t.step);
+    free(t.average);
     return status;
 }

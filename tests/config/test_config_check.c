@@ -61,6 +61,9 @@ static void rules_between_keys(void **state)
         {"network.downsampling=16", "network.downsampling: got 16, wanted 4, 8 or 32"},
         {"optimizer.momentum=0", "optimizer.nesterov: got true with optimizer.momentum 0"},
         {"optimizer.momentum=0 optimizer.nesterov=false", NULL},
+        {"optimizer.kind=rmsprop", "optimizer.nesterov: got true with optimizer.kind rmsprop"},
+        {"optimizer.kind=rmsprop optimizer.nesterov=false", NULL},
+        {"optimizer.kind=lars", NULL},
         {"schedule.warmup=1", "schedule.warmup: got 1, wanted less than 1"},
         {"schedule.warmup=0.99", NULL},
         {"schedule.final_lr=0.5", "schedule.final_lr: got 0.5, wanted at most schedule.lr, 0.4"},
@@ -117,6 +120,34 @@ static void ranges_hold_for_values_set_by_hand(void **state)
     assert_non_null(strstr(err.message, "plan.kernels: got \"none\""));
 }
 
+/* The short-budget recipe by its length, all that is not the same for all of them. */
+static void expect_short_recipe(const mbt_config *c)
+{
+    static const struct {
+        int epochs, batch;
+        double lr, ema;
+        int pad, cutout;
+    } lengths[] = {
+        {10, 128, 0.25, 0.999, 2, 0},
+        {20, 256, 0.4, 0.998, 2, 0},
+        {40, 256, 0.4, 0.998, 4, 8},
+        {80, 256, 0.4, 0.998, 4, 12},
+    };
+    int n_found = 0;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        if (c->train.epochs == lengths[i].epochs) {
+            assert_int_equal(c->train.batch, lengths[i].batch);
+            assert_true(c->schedule.lr == lengths[i].lr && c->ema.decay == lengths[i].ema);
+            assert_int_equal(c->augment.pad, lengths[i].pad);
+            assert_int_equal(c->augment.cutout, lengths[i].cutout);
+            n_found++;
+        }
+    }
+    assert_int_equal(n_found, 1);
+    assert_true(c->init.zero_gamma && c->evaluate.flip && c->optimizer.weight_decay == 5e-4);
+    assert_int_equal(c->augment.flip_mode, MBT_FLIP_ALTERNATING);
+}
+
 /* A file's name says what is in it. */
 static void expect_name_fits(const char *name, const mbt_config *c)
 {
@@ -155,6 +186,9 @@ static void expect_name_fits(const char *name, const mbt_config *c)
     }
     if (strstr(name, "ep.json") != NULL) {
         assert_int_equal(c->train.epochs, strtol(strrchr(name, '_') + 1, NULL, 10));
+        if (c->train.epochs > 5) {
+            expect_short_recipe(c);
+        }
     }
     if (strstr(name, "_paper.") != NULL) {
         assert_true(c->train.epochs == 400 && c->train.batch == 64 && c->network.downsampling == 4);
@@ -196,7 +230,7 @@ static void every_file_in_configs(void **state)
         n_files++;
     }
     closedir(folder);
-    assert_true(n_files >= 21);
+    assert_true(n_files >= 55);
 }
 
 /* The recipe of five epochs is the default, but for the batch: a short run needs more steps. */

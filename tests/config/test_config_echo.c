@@ -99,9 +99,11 @@ static void the_echo_reads_like_this(void **state)
     assert_memory_equal(text, "{\n  \"run\": {\n    \"folder\": \"\",\n    \"log_interval\": 30\n",
                         51);
     assert_non_null(strstr(text,
-                           "  \"optimizer\": {\n    \"momentum\": 0.9,\n    \"nesterov\": true,\n"
-                           "    \"weight_decay\": 0.0005,\n"
-                           "    \"no_decay\": [\"bn\", \"bias\", \"depthwise\"]\n  },\n"));
+                           "  \"optimizer\": {\n    \"kind\": \"sgd\",\n    \"momentum\": 0.9,\n"
+                           "    \"nesterov\": true,\n    \"weight_decay\": 0.0005,\n"
+                           "    \"no_decay\": [\"bn\", \"bias\", \"depthwise\"],\n"
+                           "    \"bn_decay\": 1,\n"));
+    assert_non_null(strstr(text, "    \"bn_samples\": 5000\n  },\n  \"schedule\": {\n"));
     assert_non_null(strstr(text, "    \"kind\": \"linear\",\n"));
     assert_non_null(strstr(text, "    \"milestones\": []\n"));
     free(text);

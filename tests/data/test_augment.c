@@ -82,6 +82,7 @@ static int reference_source(int at, int size, mbt_pad_mode mode)
 typedef struct reference_draws {
     int row, column, flip, order;
     float factor[3];
+    int cut_row, cut_column;
 } reference_draws;
 
 static float between(mbt_rng *rng, float amount)
@@ -102,10 +103,12 @@ static reference_draws draws_of(const mbt_augment *a, int epoch, uint32_t sample
     d.factor[0] = between(&rng, a->brightness);
     d.factor[1] = between(&rng, a->contrast);
     d.factor[2] = between(&rng, a->saturation);
+    d.cut_row = (int)mbt_rng_below(&rng, H);
+    d.cut_column = (int)mbt_rng_below(&rng, W);
     return d;
 }
 
-/* Pads, crops, flips, jitters and normalises in steps of their own. */
+/* Pads, crops, flips, jitters, normalises and cuts out in steps of their own. */
 static void reference(const mbt_augment *a, int epoch, uint32_t sample, const uint8_t *image,
                       double *out)
 {
@@ -132,6 +135,12 @@ static void reference(const mbt_augment *a, int epoch, uint32_t sample, const ui
         for (int i = 0; i < PIXELS; i++)
             out[c * PIXELS + i] = ((double)(&cut[0][0][0])[c * PIXELS + i] - (double)a->mean[c]) *
                                   (double)a->inverse_deviation[c];
+    for (int i = 0; i < VALUES; i++) {
+        int y = i % PIXELS / W - d.cut_row + a->cutout / 2,
+            x = i % W - d.cut_column + a->cutout / 2;
+        if (y >= 0 && y < a->cutout && x >= 0 && x < a->cutout)
+            out[i] = 0;
+    }
 }
 
 static void test_plain_is_normalisation(void **state)
@@ -159,14 +168,17 @@ static void test_against_reference(void **state)
         int pad, flip;
         mbt_pad_mode mode;
         double brightness, contrast, saturation;
+        int cutout;
     } cases[] = {
-        {0, 0, MBT_PAD_ZERO, 0, 0, 0},        {0, 1, MBT_PAD_ZERO, 0, 0, 0},
-        {4, 0, MBT_PAD_ZERO, 0, 0, 0},        {4, 0, MBT_PAD_REFLECT, 0, 0, 0},
-        {9, 1, MBT_PAD_REFLECT, 0, 0, 0},     {32, 1, MBT_PAD_REFLECT, 0, 0, 0},
-        {32, 1, MBT_PAD_ZERO, 0, 0, 0},       {0, 0, MBT_PAD_ZERO, 0.3, 0, 0},
-        {0, 0, MBT_PAD_ZERO, 0, 0.5, 0},      {0, 0, MBT_PAD_ZERO, 0, 0, 1.0},
-        {4, 1, MBT_PAD_ZERO, 0.3, 0.3, 0.3},  {4, 1, MBT_PAD_REFLECT, 1.0, 1.0, 1.0},
-        {4, 1, MBT_PAD_REFLECT, 0, 0.4, 0.2},
+        {0, 0, MBT_PAD_ZERO, 0, 0, 0, 0},        {0, 1, MBT_PAD_ZERO, 0, 0, 0, 0},
+        {4, 0, MBT_PAD_ZERO, 0, 0, 0, 0},        {4, 0, MBT_PAD_REFLECT, 0, 0, 0, 0},
+        {9, 1, MBT_PAD_REFLECT, 0, 0, 0, 0},     {32, 1, MBT_PAD_REFLECT, 0, 0, 0, 0},
+        {32, 1, MBT_PAD_ZERO, 0, 0, 0, 0},       {0, 0, MBT_PAD_ZERO, 0.3, 0, 0, 0},
+        {0, 0, MBT_PAD_ZERO, 0, 0.5, 0, 0},      {0, 0, MBT_PAD_ZERO, 0, 0, 1.0, 0},
+        {4, 1, MBT_PAD_ZERO, 0.3, 0.3, 0.3, 0},  {4, 1, MBT_PAD_REFLECT, 1.0, 1.0, 1.0, 0},
+        {4, 1, MBT_PAD_REFLECT, 0, 0.4, 0.2, 0}, {4, 1, MBT_PAD_ZERO, 0.3, 0, 0, 5},
+        {0, 0, MBT_PAD_ZERO, 0, 0, 0, 1},        {0, 0, MBT_PAD_ZERO, 0, 0, 0, 8},
+        {0, 1, MBT_PAD_ZERO, 0, 0, 0, 40},
     };
     int orders_seen[6] = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -177,6 +189,7 @@ static void test_against_reference(void **state)
         f->config.augment.brightness = cases[i].brightness;
         f->config.augment.contrast = cases[i].contrast;
         f->config.augment.saturation = cases[i].saturation;
+        f->config.augment.cutout = cases[i].cutout;
         mbt_augment_init(&a, &f->config, &f->dataset);
         for (uint32_t sample = 0; sample < N_SAMPLES; sample++) {
             const uint8_t *image = f->images + sample * VALUES;
@@ -218,6 +231,72 @@ static void test_steps_draw_independently(void **state)
         flips += a[5 * W + 6] < a[5 * W + 7];
     }
     assert_in_range(flips, 5, N_SAMPLES - 5);
+}
+
+/* Two epochs show both sides of every image; the first epoch's are half and half, and another
+ * seed's are others. */
+static void test_alternating_flip(void **state)
+{
+    fixture *f = *state;
+    enum { EPOCHS = 5 };
+    int mirrored[2][EPOCHS][N_SAMPLES], n_first = 0, n_other = 0;
+    f->config.augment.flip = true;
+    f->config.augment.flip_mode = MBT_FLIP_ALTERNATING;
+    for (int seed = 0; seed < 2; seed++) {
+        mbt_augment a;
+        f->config.train.seed = SEED + seed;
+        mbt_augment_init(&a, &f->config, &f->dataset);
+        for (int epoch = 0; epoch < EPOCHS; epoch++)
+            for (uint32_t sample = 0; sample < N_SAMPLES; sample++) {
+                uint8_t image[VALUES];
+                float out[VALUES];
+                for (int i = 0; i < VALUES; i++)
+                    image[i] = (uint8_t)(200 - 10 * (i / C % W));
+                mbt_augment_image(&a, epoch, sample, image, out);
+                mirrored[seed][epoch][sample] = out[0] < out[1];
+            }
+    }
+    for (int sample = 0; sample < N_SAMPLES; sample++) {
+        n_first += mirrored[0][0][sample];
+        n_other += mirrored[0][0][sample] != mirrored[1][0][sample];
+        for (int epoch = 1; epoch < EPOCHS; epoch++)
+            assert_int_equal(mirrored[0][epoch][sample], !mirrored[0][epoch - 1][sample]);
+    }
+    assert_in_range(n_first, 5, N_SAMPLES - 5);
+    assert_in_range(n_other, 5, N_SAMPLES - 5);
+}
+
+/* The centre is anywhere: how often a pixel is covered follows from counting centres. */
+static void test_cutout_is_uniform(void **state)
+{
+    (void)state;
+    enum { SIDE = 12, CUT = 4, DRAWS = 36000 };
+    mbt_augment a = {.height = SIDE,
+                     .width = SIDE,
+                     .channels = 1,
+                     .inverse_deviation = {1},
+                     .seed = SEED,
+                     .cutout = CUT};
+    uint8_t image[SIDE * SIDE];
+    int covered[SIDE * SIDE] = {0};
+    memset(image, 1, sizeof image);
+    for (uint32_t i = 0; i < DRAWS; i++) {
+        float out[SIDE * SIDE];
+        mbt_augment_image(&a, 1, i, image, out);
+        for (int j = 0; j < SIDE * SIDE; j++)
+            covered[j] += out[j] == 0.0f;
+    }
+    for (int j = 0; j < SIDE * SIDE; j++) {
+        double ways = 1;
+        for (int axis = 0; axis < 2; axis++) { /* centres c with c - 2 <= at < c + 2 */
+            int at = axis ? j / SIDE : j % SIDE, n = 0;
+            for (int c = 0; c < SIDE; c++)
+                n += c - CUT / 2 <= at && at < c + CUT / 2;
+            ways *= n;
+        }
+        double want = DRAWS * ways / (SIDE * SIDE);
+        assert_true(fabs(covered[j] - want) < 5 * sqrt(want));
+    }
 }
 
 /* Row, column and flip are read back from an image that numbers its pixels. */
@@ -385,6 +464,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_plain_is_normalisation),    TEST(test_against_reference),
         TEST(test_steps_draw_independently),  TEST(test_crop_and_flip_are_uniform),
+        TEST(test_alternating_flip),          TEST(test_cutout_is_uniform),
         TEST(test_factors_are_uniform),       TEST(test_jitter_against_pillow),
         TEST(test_one_channel_has_no_jitter), TEST(test_group_depends_on_sample_and_epoch_alone),
     };

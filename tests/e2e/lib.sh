@@ -93,8 +93,11 @@ prepare() {
   "data": { "path": "synth.h5", "validation": 20 },
   "network": { "name": "mobilenetv2", "width": 0.25, "dropout": 0.2 },
   "train": { "epochs": 2, "batch": 64, "bn_group": 8 },
+  "ema": { "decay": 0.8, "start": 0.4, "bn_samples": 100 },
   "schedule": { "lr": 0.1 },
-  "augment": { "brightness": 0.2, "contrast": 0.2, "saturation": 0.2 }
+  "augment": { "flip_mode": "alternating", "brightness": 0.2, "contrast": 0.2, "saturation": 0.2,
+    "mixup": 0.3, "cutout": 6 },
+  "evaluate": { "flip": true }
 }
 END
 }

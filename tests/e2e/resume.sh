@@ -40,6 +40,26 @@ done
 said err 'the run was complete already'
 said from-0/log.txt 'no checkpoint yet, the run begins at step 0'
 
+# With an optimizer that has more of a state.
+set -- --set optimizer.kind=rmsprop --set optimizer.nesterov=false --set schedule.lr=0.01
+expect 0 ranks 2 small.json "$@" --set run.folder=squares
+expect 0 ranks 3 small.json "$@" --set run.folder=parts --set train.max_steps=4
+expect 0 ranks 1 resume parts --set train.max_steps=0
+[ "$(digest parts)" = "$(digest squares)" ] || die "RMSprop: other weights than in one go"
+# Small images in the first of two epochs, left before and after they end.
+set -- --set train.small_size=24 --set train.small_until=0.5
+expect 0 ranks 2 small.json "$@" --set run.folder=sizes
+expect 0 ranks 1 small.json "$@" --set run.folder=cut --set train.max_steps=2
+expect 0 ranks 3 resume cut --set train.max_steps=4
+expect 0 ranks 2 resume cut --set train.max_steps=0
+[ "$(digest cut)" = "$(digest sizes)" ] || die "small images: other weights than in one go"
+[ "$(digest sizes)" != "$wanted" ] || die "small images change nothing"
+unsaid err 'other kernels or cuts'
+expect 3 ranks 1 small.json --set run.folder=large --set train.small_size=32
+said err 'train.small_size: got 32'
+expect 4 ranks 1 resume whole --set optimizer.kind=rmsprop --set optimizer.nesterov=false --set train.epochs=3
+said err 'has no /optimizer/square'
+
 # Stopped and resumed several times, by the step limit.
 go_back 1 often
 for limit in 2:3 4:1 5:2; do

@@ -24,6 +24,28 @@ first=$(digest mobilenetv2-1)
 expect 0 ranks 1 small.json --set train.seed=2 --set train.batch=128 --set run.folder=other
 [ "$first" != "$(digest other)" ] || die "two seeds end in one state"
 
+# Norms over all gradients, and over each tensor; squares as a state of their own.
+recipe() { # NAME SETTINGS...
+    recipe=$1
+    shift
+    for n in 1 2 3; do
+        expect 0 ranks "$n" small.json --set train.epochs=1 --set train.batch=128 "$@" \
+            --set "run.folder=$recipe-$n"
+        [ "$(digest "$recipe-$n")" = "$(digest "$recipe-1")" ] ||
+            die "$recipe: other weights on $n ranks than on 1"
+    done
+    expect 0 ranks 1 small.json --set train.epochs=1 --set train.batch=128 "$@" \
+        --set plan.threads=2 --set "run.folder=$recipe-threads"
+    [ "$(digest "$recipe-threads")" = "$(digest "$recipe-1")" ] ||
+        die "$recipe: other weights with 2 threads than with 1"
+}
+recipe clip --set optimizer.clip_norm=0.5
+recipe lars --set optimizer.kind=lars --set schedule.lr=5
+recipe rmsprop --set optimizer.kind=rmsprop --set optimizer.nesterov=false --set schedule.lr=0.01
+recipe images --set train.small_size=24 --set train.small_until=0.5 --set train.epochs=2
+[ "$(for r in clip lars rmsprop; do digest "$r-1"; done | sort -u | wc -l)" = 3 ] ||
+    die "two recipes end in one state"
+
 # eval counts every image once on any number of ranks, and agrees with the table of the training.
 for n in 1 3 16; do
     expect 0 ranks "$n" eval mobilenetv2-1
@@ -32,6 +54,7 @@ for n in 1 3 16; do
 done
 said out 'validation       20 images'
 said out 'test             50 images'
+said out 'both views       50 images'
 expect 0 "$ckpt" show mobilenetv2-1/checkpoints/best.h5
 best=$(sed -n 's/^best top-1 *\([0-9.]*\) %.*/\1/p' out)
 grep -q "^validation .*top-1  *$best %" eval-1 || die "best top-1 is $best, eval says $(cat eval-1)"

@@ -37,7 +37,7 @@ with h5py.File("linked.h5", "w") as f:
 PY
 
 # Without a learning rate and with statistics that stay, training changes nothing.
-still='--set train.epochs=1 --set schedule.lr=0 --set train.bn_momentum=0'
+still='--set ema.decay=0 --set train.epochs=1 --set schedule.lr=0 --set train.bn_momentum=0'
 # shellcheck disable=SC2086 # words
 expect 0 ranks 2 small.json $still --set init.pretrained=back.h5 --set run.folder=second
 said err 'back.h5: '

@@ -218,10 +218,61 @@ static void no_samples_give_zero(void **state)
     assert_true(sums.loss == 0 && sums.top1 == 0 && sums.top5 == 0);
 }
 
+/* Two classes a sample: the loss is linear in the target, so are sum and gradient; a share of 1 is
+ * the plain loss bit for bit. */
+static void mixed_targets_are_weighted_sums(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_CASES; i++) {
+        const struct batch b = draw(cases[i].n_classes, cases[i].stride, cases[i].spread);
+        float got[N * STRIDE_MAX], first[N * STRIDE_MAX], second[N * STRIDE_MAX], share[N];
+        int32_t other[N];
+        mbt_loss_sums sums, plain;
+        double want = 0;
+        for (int s = 0; s < N; s++) { /* the same class twice is among them */
+            other[s] = s == 0 ? b.labels[0] : (int32_t)((s * 7 + 1) % b.n_classes);
+            share[s] = 0.5f + 0.1f * (float)s;
+        }
+        const mbt_targets targets = {b.labels, other, share};
+        mbt_loss_softmax_mixed(b.logits, N, b.stride, b.n_classes, &targets, cases[i].smoothing,
+                               cases[i].scale, got, &sums);
+        mbt_loss_softmax(b.logits, N, b.stride, b.n_classes, b.labels, cases[i].smoothing,
+                         cases[i].scale, first, &plain);
+        assert_int_equal(sums.top1, plain.top1);
+        assert_int_equal(sums.top5, plain.top5);
+        for (int s = 0; s < N; s++) {
+            mbt_loss_sums a, c;
+            const float *row = b.logits + s * b.stride;
+            const double p = (double)share[s];
+            mbt_loss_softmax(row, 1, b.stride, b.n_classes, &b.labels[s], cases[i].smoothing,
+                             cases[i].scale, first + s * b.stride, &a);
+            mbt_loss_softmax(row, 1, b.stride, b.n_classes, &other[s], cases[i].smoothing,
+                             cases[i].scale, second + s * b.stride, &c);
+            want += p * a.loss + (1 - p) * c.loss;
+            for (int k = 0; k < b.stride; k++) {
+                const int at = s * b.stride + k;
+                assert_true(fabs((double)got[at] -
+                                 (p * (double)first[at] + (1 - p) * (double)second[at])) <=
+                            1e-6 * cases[i].scale);
+            }
+        }
+        assert_true(fabs(sums.loss - want) <= 1e-9 * (1 + fabs(want)));
+
+        for (int s = 0; s < N; s++) {
+            share[s] = 1;
+        }
+        mbt_loss_softmax_mixed(b.logits, N, b.stride, b.n_classes, &targets, cases[i].smoothing,
+                               cases[i].scale, got, &sums);
+        assert_true(sums.loss == plain.loss);
+        assert_memory_equal(got, first, (size_t)(N * b.stride) * sizeof *got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_is_the_formula),
+        cmocka_unit_test(mixed_targets_are_weighted_sums),
         cmocka_unit_test(gradient_is_the_slope),
         cmocka_unit_test(gradient_may_take_the_place_of_the_logits),
         cmocka_unit_test(large_logits_overflow_nowhere),

@@ -74,14 +74,14 @@ static int list_slices(fixture_variant variant, int block, mbt_slice *slices)
     return n;
 }
 
-static void fill_block(const fixture *f, float *block, bool momentum)
+static void fill_block(const fixture *f, float *block, bool momentum, float more)
 {
     float values[1024 * 2];
     for (int i = 0; i < f->params.n_slices; i++) {
         const mbt_slice *slice = &f->params.slices[i];
         must(slice->count <= sizeof values / sizeof values[0], "slice too large");
         for (size_t k = 0; k < slice->count; k++)
-            values[k] = fixture_value(slice->name, k, momentum);
+            values[k] = fixture_value(slice->name, k, momentum) + more;
         mbt_slice_pack(slice, values, block);
     }
 }
@@ -101,6 +101,7 @@ static void fill_metrics(fixture *f)
                                .test_loss = 1.75 / epoch,
                                .test_top1 = 35.25 * epoch,
                                .test_top5 = 45.5 * epoch,
+                               .test_flip_top1 = NAN,
                                .train_s = 12.5,
                                .evaluate_s = 1.5,
                                .images_per_s = 1000.0};
@@ -148,14 +149,27 @@ void fixture_make(fixture *f, fixture_variant variant, int block, bool filled)
                            .provenance = "mbtrain 0.0 (test)\n1 rank on nowhere"};
     if (!filled)
         return;
-    fill_block(f, f->weights, false);
-    fill_block(f, f->momentum, true);
+    fill_block(f, f->weights, false, 0);
+    fill_block(f, f->momentum, true, 0);
     fill_metrics(f);
     fixture_at_step(f, 213);
 }
 
+void fixture_add_blocks(fixture *f, bool filled)
+{
+    f->state.square = f->square = calloc(f->params.n_floats, sizeof(float));
+    f->state.ema = f->ema = calloc(f->params.n_floats, sizeof(float));
+    must(f->square && f->ema, "out of memory");
+    if (filled) {
+        fill_block(f, f->square, true, 0.125f);
+        fill_block(f, f->ema, false, 0.125f);
+    }
+}
+
 void fixture_clear(fixture *f)
 {
+    free(f->square);
+    free(f->ema);
     mbt_params_clear(&f->params);
     mbt_metrics_clear(&f->metrics);
     free(f->weights);

@@ -19,6 +19,7 @@ typedef enum fixture_variant {
 typedef struct fixture {
     mbt_params params;
     float *weights, *momentum;
+    float *square, *ema; /* NULL without fixture_add_blocks */
     mbt_metrics metrics;
     mbt_config config;
     mbt_state state; /* borrows from the above */
@@ -27,6 +28,9 @@ typedef struct fixture {
 /* Filled with values by the formula when `filled`, else with -7 and no metrics. */
 void fixture_make(fixture *f, fixture_variant variant, int block, bool filled);
 void fixture_clear(fixture *f);
+
+/* Squares and average too: by the formula for momentum and for weights, 0.125 more. */
+void fixture_add_blocks(fixture *f, bool filled);
 
 /* Canonical element i of a tensor; of its momentum when `momentum`. */
 float fixture_value(const char *name, size_t i, bool momentum);

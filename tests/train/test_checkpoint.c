@@ -377,6 +377,7 @@ typedef struct forgery {
     mbt_store_shape shape, momentum_shape;
     int64_t step;
     const char *wanted; /* in the message */
+    bool empty_average; /* with a group for the average and nothing in it */
 } forgery;
 
 static void forge(const char *path, const forgery *f)
@@ -405,6 +406,8 @@ static void forge(const char *path, const forgery *f)
     status = status ? status : mbt_metrics_store(&metrics, store, "/metrics", &err);
     status = status ? status : mbt_store_make_group(store, "/model", &err);
     status = status ? status : mbt_store_make_group(store, "/optimizer/momentum", &err);
+    if (f->empty_average)
+        status = status ? status : mbt_store_make_group(store, "/ema", &err);
     (void)snprintf(name, sizeof name, "/model/%s", f->tensor);
     status = status ? status : mbt_store_write(store, name, &f->shape, zeros, 0, 0, &err);
     (void)snprintf(name, sizeof name, "/optimizer/momentum/%s", f->momentum);
@@ -426,16 +429,17 @@ static void forgeries_are_refused(void **state)
     const char *good = "mbtrain checkpoint";
     const char *longer = "a234567890123456789012345678901234567890123456789012345678901234";
     const forgery list[] = {
-        {"mbtrain data set", 1, "a", "a", four, four, 0, "no mbtrain checkpoint"},
-        {good, 2, "a", "a", four, four, 0, "schema: got 2, wanted 1"},
-        {good, 1, longer, "a", four, four, 0, "name longer than 63 bytes"},
-        {good, 1, "a", "a", ints, four, 0, "wanted float32 of rank 1 to 4"},
-        {good, 1, "a", "a", deep, four, 0, "rank 5, wanted float32 of rank 1 to 4"},
-        {good, 1, "a", "a", scalar, four, 0, "rank 0, wanted float32 of rank 1 to 4"},
-        {good, 1, "a", "b", four, four, 0, "momentum of a tensor that /model does not have"},
-        {good, 1, "a", "a", four, eight, 0, "got [8], wanted [4] as in /model"},
-        {good, 1, "a", "a", four, four, -1, "counters: got step -1"},
-        {good, 1, "a", "a", four, four, 0, "from its content, wanted 00000000000000000000"},
+        {"mbtrain data set", 1, "a", "a", four, four, 0, "no mbtrain checkpoint", false},
+        {good, 2, "a", "a", four, four, 0, "schema: got 2, wanted 1", false},
+        {good, 1, longer, "a", four, four, 0, "name longer than 63 bytes", false},
+        {good, 1, "a", "a", ints, four, 0, "wanted float32 of rank 1 to 4", false},
+        {good, 1, "a", "a", deep, four, 0, "rank 5, wanted float32 of rank 1 to 4", false},
+        {good, 1, "a", "a", scalar, four, 0, "rank 0, wanted float32 of rank 1 to 4", false},
+        {good, 1, "a", "b", four, four, 0, "momentum of a tensor that /model does not have", false},
+        {good, 1, "a", "a", four, eight, 0, "got [8], wanted [4] as in /model", false},
+        {good, 1, "a", "a", four, four, 0, "/ema: got none of a, wanted average", true},
+        {good, 1, "a", "a", four, four, -1, "counters: got step -1", false},
+        {good, 1, "a", "a", four, four, 0, "from its content, wanted 00000000000000000000", false},
     };
     char path[128], digest[MBT_DIGEST_TEXT];
     (void)snprintf(path, sizeof path, "%s/other.h5", p->folder);

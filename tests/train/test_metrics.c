@@ -14,11 +14,11 @@
 #include "mbt/metrics.h"
 #include "mbt/text.h"
 
-enum { N_COLUMNS = 21, ROOM = 1 << 20 };
+enum { N_COLUMNS = 22, ROOM = 1 << 20 };
 
 static const char csv_head[] =
     "epoch,step,lr,train_loss,train_top1,valid_loss,valid_top1,valid_top5,"
-    "test_loss,test_top1,test_top5,train_s,evaluate_s,images_per_s,"
+    "test_loss,test_top1,test_top5,test_flip_top1,train_s,evaluate_s,images_per_s,"
     "input_s,forward_s,backward_s,reduce_s,update_s,checkpoint_s,other_s\n";
 
 typedef struct fixture {
@@ -40,6 +40,7 @@ static mbt_metrics_row row_at(int64_t epoch)
                              .test_loss = epoch % 2 ? 1.0 / 3.0 : (double)NAN,
                              .test_top1 = epoch % 2 ? 81.97 : (double)NAN,
                              .test_top5 = epoch % 2 ? 99.0 : (double)NAN,
+                             .test_flip_top1 = NAN,
                              .train_s = 12.345,
                              .evaluate_s = 1.5,
                              .images_per_s = 4050.1234,
@@ -138,7 +139,7 @@ static void test_csv(void **state)
     assert_memory_equal(text, csv_head, strlen(csv_head));
     const char *want_1 = "1,196,0.1,1.25,50,,,,0.333333333333333";
     const char *want_2 =
-        "2,392,0.1,1.000000001,60,,,,,,,12.345,1.5,4050.1234,0.1,0.2,4,0.25,0.5,1,0\n";
+        "2,392,0.1,1.000000001,60,,,,,,,,12.345,1.5,4050.1234,0.1,0.2,4,0.25,0.5,1,0\n";
     assert_memory_equal(line, want_1, strlen(want_1));
     line = strchr(line, '\n') + 1;
     assert_string_equal(line, want_2);
@@ -168,6 +169,7 @@ static void test_csv_is_exact(void **state)
                                          want->test_loss,
                                          want->test_top1,
                                          want->test_top5,
+                                         want->test_flip_top1,
                                          want->train_s,
                                          want->evaluate_s,
                                          want->images_per_s,
@@ -254,7 +256,8 @@ static void test_store_and_load(void **state)
     }
 }
 
-/* A table from before there were columns of times: they are empty, the others are read. */
+/* A table from before there were columns of times and of mirror images: they are empty, the others
+ * are read. */
 static void test_load_without_times(void **state)
 {
     fixture *f = *state;
@@ -271,7 +274,7 @@ static void test_load_without_times(void **state)
         const int is_count = c < 2;
         const mbt_store_shape shape = {
             .type = is_count ? MBT_STORE_I64 : MBT_STORE_F64, .rank = 1, .dims = {3}};
-        if (strcmp(unit, "s") == 0)
+        if (strcmp(unit, "s") == 0 || strcmp(name, "test_flip_top1") == 0)
             continue;
         for (int row = 0; row < 3; row++) {
             values[row] = mbt_metrics_value(&f->metrics, row, c);
@@ -286,6 +289,7 @@ static void test_load_without_times(void **state)
     assert_int_equal(mbt_metrics_load(&loaded, store, "/metrics", &err), MBT_OK);
     mbt_store_close(store);
     assert_int_equal(loaded.n_rows, 3);
+    assert_true(isnan(loaded.rows[2].test_flip_top1));
     assert_true(isnan(loaded.rows[2].forward_s) && isnan(loaded.rows[0].train_s));
     assert_true(loaded.rows[2].train_loss == f->metrics.rows[2].train_loss);
     mbt_metrics_clear(&loaded);
@@ -405,7 +409,7 @@ static void test_digest(void **state)
         offsetof(mbt_metrics_row, train_top1), offsetof(mbt_metrics_row, valid_loss),
         offsetof(mbt_metrics_row, valid_top1), offsetof(mbt_metrics_row, valid_top5),
         offsetof(mbt_metrics_row, test_loss),  offsetof(mbt_metrics_row, test_top1),
-        offsetof(mbt_metrics_row, test_top5)};
+        offsetof(mbt_metrics_row, test_top5),  offsetof(mbt_metrics_row, test_flip_top1)};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         char *field = (char *)&f->metrics.rows[2] + fields[i];
         char before[8];
@@ -421,6 +425,25 @@ static void test_digest(void **state)
     f->metrics.n_rows = 3;
     digest_of(&f->metrics, got);
     assert_string_not_equal(got, want);
+
+    /* an optional column that is empty leaves no trace: number of rows, then the other columns */
+    mbt_error err = {0};
+    mbt_digest *digest = NULL;
+    const int64_t n_rows = 3;
+    assert_int_equal(mbt_digest_create(&digest, &err), MBT_OK);
+    mbt_digest_add(digest, &n_rows, sizeof n_rows);
+    for (int row = 0; row < 3; row++)
+        for (size_t i = 0; i + 1 < sizeof fields / sizeof *fields; i++) {
+            double value;
+            memcpy(&value, (char *)&f->metrics.rows[row] + fields[i], sizeof value);
+            uint64_t bits = UINT64_C(0x7ff8000000000000);
+            if (!isnan(value))
+                memcpy(&bits, &value, sizeof bits);
+            mbt_digest_add(digest, &bits, sizeof bits);
+        }
+    mbt_digest_text(digest, want);
+    mbt_digest_destroy(digest);
+    assert_string_equal(got, want);
 }
 
 int main(void)

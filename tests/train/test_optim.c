@@ -1,5 +1,5 @@
-/* The update: against PyTorch's numbers, against its formula in double, and bit for bit against
- * the same operations one element at a time. */
+/* The update by SGD: against PyTorch's numbers, against its formula in double, and bit for bit
+ * against the same operations one element at a time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +34,13 @@ static float *draw(size_t n, uint64_t id)
     return values;
 }
 
+static void step(const mbt_params *params, const mbt_config *config, double lr, size_t first,
+                 size_t count, float *gradient, float *weights, float *momentum)
+{
+    const mbt_optim_blocks blocks = {gradient, weights, momentum, NULL};
+    mbt_optim_step(params, config, lr, first, count, &blocks);
+}
+
 static int setup(void **state)
 {
     fixture *f = calloc(1, sizeof *f);
@@ -56,6 +62,9 @@ static int setup(void **state)
     f->config.optimizer.momentum = 0.9;
     f->config.optimizer.weight_decay = 5e-2;
     f->config.train.bn_momentum = 0.1;
+    f->config.optimizer.bn_decay = 0.5;
+    f->config.optimizer.bias_decay = 2;
+    f->config.optimizer.depthwise_decay = 0.25;
     *state = f;
     return 0;
 }
@@ -82,12 +91,11 @@ static void test_pytorch_numbers(void **state)
         config.optimizer.weight_decay = golden_runs[run].decay;
         config.optimizer.nesterov = golden_runs[run].nesterov;
         memcpy(weights, golden_weights, sizeof golden_weights);
-        for (int step = 0; step < GOLDEN_STEPS; step++) {
-            memcpy(gradient, golden_gradients[step], sizeof golden_gradients[step]);
-            mbt_optim_step(&params, &config, golden_rates[step], 0, UNIT, gradient, weights,
-                           momentum);
+        for (int i_step = 0; i_step < GOLDEN_STEPS; i_step++) {
+            memcpy(gradient, golden_gradients[i_step], sizeof golden_gradients[i_step]);
+            step(&params, &config, golden_rates[i_step], 0, UNIT, gradient, weights, momentum);
             for (int i = 0; i < GOLDEN_N; i++) {
-                double want = (double)golden_runs[run].weights[step][i];
+                double want = (double)golden_runs[run].weights[i_step][i];
                 assert_true(fabs((double)weights[i] - want) < 5e-7 * fmax(1, fabs(want)));
             }
             for (int i = GOLDEN_N; i < UNIT; i++) /* padding */
@@ -100,22 +108,22 @@ static void test_pytorch_numbers(void **state)
     }
 }
 
-/* Which kinds decay is written out again here. */
-static bool wanted_decay(mbt_param_kind kind, unsigned no_decay)
+/* Which kinds decay, and how much, is written out again here. */
+static double wanted_decay(mbt_param_kind kind, unsigned no_decay)
 {
     switch (kind) {
     case MBT_PARAM_CONV:
     case MBT_PARAM_LINEAR:
-        return true;
+        return 5e-2;
     case MBT_PARAM_DEPTHWISE:
-        return !(no_decay & MBT_NO_DECAY_DEPTHWISE);
+        return no_decay & MBT_NO_DECAY_DEPTHWISE ? 0 : 5e-2 * 0.25;
     case MBT_PARAM_BIAS:
-        return !(no_decay & MBT_NO_DECAY_BIAS);
+        return no_decay & MBT_NO_DECAY_BIAS ? 0 : 5e-2 * 2;
     case MBT_PARAM_GAMMA:
     case MBT_PARAM_BETA:
-        return !(no_decay & MBT_NO_DECAY_BN);
+        return no_decay & MBT_NO_DECAY_BN ? 0 : 5e-2 * 0.5;
     default:
-        return false;
+        return 0;
     }
 }
 
@@ -133,10 +141,10 @@ static void test_formula_in_double(void **state)
             memcpy(v, f->momentum, (n + TAIL) * sizeof *v);
             f->config.optimizer.no_decay = no_decay;
             f->config.optimizer.nesterov = nesterov;
-            mbt_optim_step(&f->params, &f->config, lr, 0, n, f->gradient, w, v);
+            step(&f->params, &f->config, lr, 0, n, f->gradient, w, v);
             for (int s = 0; s < N_KINDS; s++) {
-                bool decays = wanted_decay(f->slices[s].kind, no_decay);
-                assert_int_equal(mbt_optim_decays(&f->slices[s], &f->config), decays);
+                double decay = wanted_decay(f->slices[s].kind, no_decay);
+                assert_true(mbt_optim_decay(&f->slices[s], &f->config) == decay);
                 for (size_t j = 0; j < f->slices[s].stored; j++) {
                     size_t i = f->slices[s].offset + j;
                     double g = (double)f->gradient[i], w0 = (double)f->weights[i];
@@ -146,7 +154,7 @@ static void test_formula_in_double(void **state)
                         assert_true(v[i] == f->momentum[i]);
                         continue;
                     }
-                    double d = g + (decays ? 5e-2 * w0 : 0);
+                    double d = g + decay * w0;
                     double v1 = mu * v0 + d;
                     assert_true(fabs((double)v[i] - v1) < 2e-6);
                     assert_true(fabs((double)w[i] - (w0 - lr * (nesterov ? d + mu * v1 : v1))) <
@@ -162,11 +170,11 @@ static void test_formula_in_double(void **state)
 }
 
 /* Every operation rounded to float by itself: volatile keeps the compiler from fusing any. */
-static void one_element(const mbt_config *config, bool decays, float lr, float g, float *w,
+static void one_element(const mbt_config *config, double decay, float lr, float g, float *w,
                         float *v)
 {
     volatile float mu = (float)config->optimizer.momentum;
-    volatile float a = decays ? (float)config->optimizer.weight_decay : 0.0f;
+    volatile float a = (float)decay;
     a = a * *w;
     volatile float d = g + a;
     volatile float b = mu * *v;
@@ -186,9 +194,9 @@ static void test_bits(void **state)
         float *w = draw(n, 5), *v = draw(n, 6), *w_want = draw(n, 5), *v_want = draw(n, 6);
         f->config.optimizer.nesterov = nesterov;
         f->config.optimizer.no_decay = MBT_NO_DECAY_BN;
-        for (int step = 0; step < 5; step++) {
-            double lr = 0.1 / (step + 3);
-            mbt_optim_step(&f->params, &f->config, lr, 0, n, f->gradient, w, v);
+        for (int i_step = 0; i_step < 5; i_step++) {
+            double lr = 0.1 / (i_step + 3);
+            step(&f->params, &f->config, lr, 0, n, f->gradient, w, v);
             for (int s = 0; s < N_KINDS; s++) {
                 for (size_t j = 0; f->slices[s].trained && j < f->slices[s].stored; j++) {
                     size_t i = f->slices[s].offset + j;
@@ -214,14 +222,14 @@ static void test_ranges(void **state)
     size_t n = f->params.n_floats;
     static const int cuts[][2] = {{5, N_KINDS}, {0, 1}, {3, 5}, {1, 3}};
     float *w = draw(n, 5), *v = draw(n, 6), *w_whole = draw(n, 5), *v_whole = draw(n, 6);
-    mbt_optim_step(&f->params, &f->config, 0.1, 0, n, f->gradient, w_whole, v_whole);
+    step(&f->params, &f->config, 0.1, 0, n, f->gradient, w_whole, v_whole);
     for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
         size_t first = f->slices[cuts[c][0]].offset;
         size_t end = cuts[c][1] == N_KINDS ? n : f->slices[cuts[c][1]].offset;
         float *w_before = malloc(n * sizeof *w);
         assert_non_null(w_before);
         memcpy(w_before, w, n * sizeof *w);
-        mbt_optim_step(&f->params, &f->config, 0.1, first, end - first, f->gradient, w, v);
+        step(&f->params, &f->config, 0.1, first, end - first, f->gradient, w, v);
         assert_memory_equal(w, w_before, first * sizeof *w);
         assert_memory_equal(w + end, w_before + end, (n - end) * sizeof *w);
         free(w_before);
