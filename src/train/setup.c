@@ -63,6 +63,24 @@ static mbt_status make_plans(mbt_setup *s, const mbt_arch_request *request,
     return status;
 }
 
+/* The kernel set that was asked for, or the best that every rank's processor runs. Collective. */
+static mbt_status choose_isa(const mbt_setup *s, mbt_isa *isa, mbt_error *err)
+{
+    const char *wanted = s->config.plan.kernels;
+    int64_t least = mbt_cpu_isa();
+    mbt_comm_min(s->comm, MBT_COMM_I64, &least, 1);
+    *isa = (mbt_isa)least;
+    for (mbt_isa level = MBT_ISA_X86_64; level <= MBT_ISA_AVX512; level++) {
+        if (strcmp(wanted, mbt_isa_name(level)) == 0) {
+            *isa = level;
+        }
+    }
+    return (int64_t)*isa <= least
+               ? MBT_OK
+               : mbt_fail(err, MBT_CONFIG, "plan.kernels: got \"%s\", the processors have %s",
+                          wanted, mbt_isa_name((mbt_isa)least));
+}
+
 static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool training, mbt_error *err)
 {
     const mbt_arch_request request = {
@@ -80,20 +98,15 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
     if (status != MBT_OK) {
         return status;
     }
-    int64_t isa = mbt_cpu_isa();
-    if (strcmp(s->config.plan.kernels, "x86-64") == 0) {
-        isa = MBT_ISA_X86_64;
-    } else if (strcmp(s->config.plan.kernels, "avx2") == 0 && isa > MBT_ISA_AVX2) {
-        isa = MBT_ISA_AVX2;
-    } else if (strcmp(s->config.plan.kernels, "avx512") == 0 && isa < MBT_ISA_AVX512) {
-        return mbt_fail(err, MBT_CONFIG, "plan.kernels: got \"avx512\", this processor has %s",
-                        mbt_isa_name(mbt_cpu_isa()));
+    mbt_isa isa;
+    status = choose_isa(s, &isa, err);
+    if (status != MBT_OK) {
+        return status;
     }
-    mbt_comm_min(s->comm, MBT_COMM_I64, &isa, 1);
     mbt_plan_options options = {
         .group = s->group,
         .tile = (int)s->config.plan.tile,
-        .isa = (mbt_isa)isa,
+        .isa = isa,
         .storage = (mbt_storage)s->config.plan.storage,
         .threads = (int)s->config.plan.threads,
         .training = training,

@@ -1,7 +1,5 @@
 /* Normalise, activate, add, shuffle, and the way back, in plain C for any block size. */
-#include "kernels/portable/element.h"
-
-enum { LANES_MAX = 16, FLUSH_PIXELS = 64 };
+#include "kernels/portable/pixels.h"
 
 /* a and b of the channels that a destination block gets. */
 static void gather_channels(const mbt_shuffle_block *move, int lanes, const float *from, float *to)
@@ -16,115 +14,168 @@ static void gather_channels(const mbt_shuffle_block *move, int lanes, const floa
     }
 }
 
-static float activate(float v, mbt_activation act)
+/* z = act(a*v + b + r) of n pixels; r NULL: none. */
+static void normalise(int n, int lanes, const float *a, const float *b, const float *v,
+                      const float *r, mbt_activation act, float *restrict z)
 {
-    const float low = activation_low(act), high = activation_high(act);
-    return v < low ? low : v > high ? high : v;
-}
-
-void mbt_apply_portable(const mbt_apply_desc *desc, int n, mbt_map y, const float *a,
-                        const float *b, mbt_map residual, mbt_map z)
-{
-    const mbt_layout *source = &desc->source, *destination = &desc->destination;
-    const int lanes = source->block, pixels = source->h * source->w;
-    for (int k = 0; k < block_count(destination); k++) {
-        const mbt_shuffle_block *move = &desc->forward->blocks[k];
-        float va[LANES_MAX], vb[LANES_MAX], v[LANES_MAX];
-        gather_channels(move, lanes, a, va);
-        gather_channels(move, lanes, b, vb);
-        for (int i = 0; i < n; i++) {
-            const float *r = residual.data != NULL ? block_at(destination, residual, i, k) : NULL;
-            float *to = block_at(destination, z, i, k);
-            for (int at = 0; at < pixels; at++) {
-                gather_pixel(source, y, i, move, (size_t)(at * lanes), v);
-                for (int c = 0; c < lanes; c++) {
-                    const float add = r != NULL ? r[at * lanes + c] : 0.0f;
-                    to[at * lanes + c] = activate(va[c] * v[c] + vb[c] + add, desc->act);
-                }
-            }
+    for (int c = 0; c < lanes; c += VECTOR) {
+        const vector va = load(a + c), vb = load(b + c);
+        for (int e = c; e < n * lanes; e += lanes) {
+            *(vector *)(z + e) = va * load(v + e) + vb;
+        }
+    }
+    if (r != NULL) {
+        for (int e = 0; e < n * lanes; e++) {
+            z[e] += r[e];
+        }
+    }
+    if (act != MBT_ACT_NONE) {
+        const float high = activation_high(act);
+        for (int e = 0; e < n * lanes; e++) {
+            const float above = z[e] < 0 ? 0 : z[e];
+            z[e] = above > high ? high : above;
         }
     }
 }
 
-/* (dz + e) * act'(z) of a pixel of a destination block. */
-static void masked(const mbt_apply_desc *desc, const mbt_apply_backward_args *args, int image,
-                   int k, int pixel, float *to)
+static void apply_block(const mbt_apply_desc *desc, int n, mbt_map y, const float *a,
+                        const float *b, mbt_map residual, mbt_map z, int k)
+{
+    const mbt_layout *destination = &desc->destination;
+    const int lanes = destination->block, pixels = destination->h * destination->w;
+    float va[LANES_MAX], vb[LANES_MAX], buffer[CHUNK_FLOATS];
+    gather_channels(&desc->forward->blocks[k], lanes, a, va);
+    gather_channels(&desc->forward->blocks[k], lanes, b, vb);
+    for (int i = 0; i < n; i++) {
+        const source from = source_moved(&desc->source, y, i, desc->forward, k);
+        const float *r = residual.data != NULL ? block_at(destination, residual, i, k) : NULL;
+        float *to = block_at(destination, z, i, k);
+        for (int first = 0; first < pixels; first += CHUNK) {
+            const int m = chunk_at(first, pixels), at = first * lanes;
+            normalise(m, lanes, va, vb, pixels_read(&from, first, m, buffer),
+                      r != NULL ? r + at : NULL, desc->act, to + at);
+        }
+    }
+}
+
+void AT_LEVEL(mbt_apply)(const mbt_apply_desc *desc, int n, mbt_map y, const float *a,
+                         const float *b, mbt_map residual, mbt_map z)
+{
+    for (int k = 0; k < block_count(&desc->destination); k++) {
+        apply_block(desc, n, y, a, b, residual, z, k);
+    }
+}
+
+/* What (dz + e) * act'(z) is made of, for a block of one image; an absent e or z has no lanes. */
+typedef struct gradient {
+    source dz, e, z;
+    float high; /* bound of the activation */
+} gradient;
+
+/* shuffle: from destination blocks to the block wanted; NULL: one of them as it is. */
+static gradient gradient_of(const mbt_apply_desc *desc, const mbt_apply_backward_args *args,
+                            int image, const mbt_shuffle *shuffle, int k)
 {
     const mbt_layout *l = &desc->destination;
-    const size_t at = (size_t)pixel * (size_t)l->block;
-    const float *dz = block_at(l, args->dz, image, k);
-    const void *e = args->e.data != NULL ? block_at(l, args->e, image, k) : NULL;
-    const float *z = desc->act != MBT_ACT_NONE ? block_at(l, args->z, image, k) : NULL;
-    const float high = activation_high(desc->act);
-    for (size_t c = 0; c < (size_t)l->block; c++) {
-        const float d = dz[at + c] + (e != NULL ? element(e, at + c, args->e.storage) : 0.0f);
-        to[c] = z == NULL || (z[at + c] > 0 && z[at + c] < high) ? d : 0.0f;
+    gradient g = {.dz = source_moved(l, args->dz, image, shuffle, k),
+                  .high = activation_high(desc->act)};
+    if (args->e.data != NULL) {
+        g.e = source_moved(l, args->e, image, shuffle, k);
+    }
+    if (desc->act != MBT_ACT_NONE) {
+        g.z = source_moved(l, args->z, image, shuffle, k);
+    }
+    return g;
+}
+
+/* u = (dz + e) * act'(z) of n pixels. */
+static void masked(const gradient *g, int first, int n, float *restrict u)
+{
+    float buffer[CHUNK_FLOATS];
+    const int count = n * g->dz.lanes;
+    const float *dz = pixels_read(&g->dz, first, n, buffer);
+    memcpy(u, dz, (size_t)count * sizeof *u);
+    if (g->e.lanes > 0) {
+        const float *e = pixels_read(&g->e, first, n, buffer);
+        for (int i = 0; i < count; i++) {
+            u[i] += e[i];
+        }
+    }
+    if (g->z.lanes > 0) {
+        const float *z = pixels_read(&g->z, first, n, buffer);
+        for (int i = 0; i < count; i++) {
+            u[i] = (z[i] > 0) & (z[i] < g->high) ? u[i] : 0.0f;
+        }
+    }
+}
+
+/* Adds the sums of u and of u*(y - mean) over n pixels. */
+static void add_sums(int n, int lanes, const float *u, const float *y, const float *mean,
+                     double *sum_u, double *sum_uy)
+{
+    for (int c = 0; c < lanes; c += VECTOR) {
+        const vector about = load(mean + c);
+        sums chains[CHAINS] = {0};
+        int e = c;
+        for (int p = 0; p < n / CHAINS; p++) {
+            for (int k = 0; k < CHAINS; k++, e += lanes) {
+                sums_add(&chains[k], load(u + e), load(u + e) * (load(y + e) - about));
+            }
+        }
+        for (; e < n * lanes; e += lanes) {
+            sums_add(&chains[0], load(u + e), load(u + e) * (load(y + e) - about));
+        }
+        sums_end(chains, sum_u + c, sum_uy + c);
     }
 }
 
 static void backward_block(const mbt_apply_desc *desc, int n, const mbt_apply_backward_args *args,
                            int k)
 {
-    const mbt_layout *source = &desc->source;
-    const int lanes = source->block, pixels = source->h * source->w;
-    const mbt_shuffle_block *move = &desc->backward->blocks[k];
+    const int lanes = desc->source.block, pixels = desc->source.h * desc->source.w;
     double total[LANES_MAX] = {0}, products[LANES_MAX] = {0};
-    float s[LANES_MAX] = {0}, q[LANES_MAX] = {0};
-    const float *mean = args->mean + (size_t)k * (size_t)lanes;
-    int pending = 0;
+    float got[CHUNK_FLOATS], buffer[CHUNK_FLOATS];
     for (int i = 0; i < n; i++) {
-        const void *y = block_at(source, args->y, i, k);
-        void *u = block_at(source, args->u, i, k);
-        for (int at = 0; at < pixels; at++) {
-            float got[LANES_MAX] = {0}, from[LANES_MAX];
-            for (int m = 0; m < move->n_from; m++) {
-                masked(desc, args, i, move->from[m], at, from);
-                for (int c = 0; c < lanes; c++) {
-                    got[c] = (move->mask[m] >> c & 1u) != 0 ? from[move->lane[m][c]] : got[c];
-                }
-            }
-            for (int c = 0; c < lanes; c++) {
-                const size_t e = (size_t)(at * lanes + c);
-                const float kept = element_keep(u, e, got[c], args->u.storage);
-                s[c] += kept;
-                q[c] += kept * (element(y, e, args->y.storage) - mean[c]);
-            }
-            if (++pending == FLUSH_PIXELS || (at == pixels - 1 && i == n - 1)) {
-                for (int c = 0; c < lanes; c++) {
-                    total[c] += s[c];
-                    products[c] += q[c];
-                    s[c] = q[c] = 0;
-                }
-                pending = 0;
-            }
+        const gradient g = gradient_of(desc, args, i, desc->backward, k);
+        const source from = source_block(&desc->source, args->y, i, k);
+        void *u = block_at(&desc->source, args->u, i, k);
+        for (int first = 0; first < pixels; first += CHUNK) {
+            const int m = chunk_at(first, pixels);
+            masked(&g, first, m, got);
+            pixels_keep(u, lanes, first, m, args->u.storage, got);
+            add_sums(m, lanes, got, pixels_read(&from, first, m, buffer), args->mean + k * lanes,
+                     total, products);
         }
     }
-    memcpy(args->sum_u + (size_t)k * (size_t)lanes, total, (size_t)lanes * sizeof *total);
-    memcpy(args->sum_uy + (size_t)k * (size_t)lanes, products, (size_t)lanes * sizeof *products);
+    memcpy(args->sum_u + (size_t)(k * lanes), total, (size_t)lanes * sizeof *total);
+    memcpy(args->sum_uy + (size_t)(k * lanes), products, (size_t)lanes * sizeof *products);
 }
 
-void mbt_apply_backward_portable(const mbt_apply_desc *desc, int n,
-                                 const mbt_apply_backward_args *args)
+static void write_du(const mbt_apply_desc *desc, const mbt_apply_backward_args *args, int image,
+                     int k)
 {
-    const mbt_layout *source = &desc->source, *destination = &desc->destination;
-    for (int k = 0; k < block_count(source); k++) {
+    const mbt_layout *l = &desc->destination;
+    const int pixels = l->h * l->w;
+    const gradient g = gradient_of(desc, args, image, NULL, k);
+    void *du = block_at(l, args->du, image, k);
+    float got[CHUNK_FLOATS];
+    for (int first = 0; first < pixels; first += CHUNK) {
+        const int m = chunk_at(first, pixels);
+        masked(&g, first, m, got);
+        pixels_keep(du, l->block, first, m, args->du.storage, got);
+    }
+}
+
+void AT_LEVEL(mbt_apply_backward)(const mbt_apply_desc *desc, int n,
+                                  const mbt_apply_backward_args *args)
+{
+    for (int k = 0; k < block_count(&desc->source); k++) {
         backward_block(desc, n, args, k);
     }
-    if (args->du.data == NULL) {
-        return;
-    }
     /* After u: du may stand in e's place. */
-    for (int i = 0; i < n; i++) {
-        for (int k = 0; k < block_count(destination); k++) {
-            void *du = block_at(destination, args->du, i, k);
-            for (int at = 0; at < destination->h * destination->w; at++) {
-                float v[LANES_MAX];
-                masked(desc, args, i, k, at, v);
-                for (int c = 0; c < destination->block; c++) {
-                    (void)element_keep(du, (size_t)(at * destination->block + c), v[c],
-                                       args->du.storage);
-                }
-            }
+    for (int i = 0; i < n && args->du.data != NULL; i++) {
+        for (int k = 0; k < block_count(&desc->destination); k++) {
+            write_du(desc, args, i, k);
         }
     }
 }

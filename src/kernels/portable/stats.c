@@ -1,54 +1,61 @@
 /* Batch-norm statistics, in plain C for any block size. */
-#include "kernels/portable/element.h"
+#include "kernels/portable/pixels.h"
 
-enum { LANES_MAX = 16, FLUSH_PIXELS = 64 };
-
-/* float sums about the block's first pixel, moved into double every FLUSH_PIXELS pixels. */
-static inline void block_moments(const mbt_layout *l, int n, const mbt_stats_args *args, int k,
-                                 int lanes)
+/* Adds the sums of v - about and of its square over n pixels. */
+static void add_moments(int n, int lanes, const float *v, const float *about, double *total,
+                        double *squares)
 {
-    const int pixels = l->h * l->w;
-    const float *first = block_at(l, args->y, 0, k);
+    for (int c = 0; c < lanes; c += VECTOR) {
+        const vector first = load(about + c);
+        sums chains[CHAINS] = {0};
+        int e = c;
+        for (int p = 0; p < n / CHAINS; p++) {
+            for (int k = 0; k < CHAINS; k++, e += lanes) {
+                const vector d = load(v + e) - first;
+                sums_add(&chains[k], d, d * d);
+            }
+        }
+        for (; e < n * lanes; e += lanes) {
+            const vector d = load(v + e) - first;
+            sums_add(&chains[0], d, d * d);
+        }
+        sums_end(chains, total + c, squares + c);
+    }
+}
+
+/* Float sums about the block's first pixel, chunk by chunk moved into double. */
+static void block_moments(const mbt_layout *l, int n, const mbt_stats_args *args, int k)
+{
+    const int lanes = l->block, pixels = l->h * l->w;
     const bool moves = args->kept.data != NULL;
     double total[LANES_MAX] = {0}, squares[LANES_MAX] = {0};
-    float s[LANES_MAX] = {0}, q[LANES_MAX] = {0};
-    int pending = 0;
+    float about[LANES_MAX], buffer[CHUNK_FLOATS];
+    memcpy(about, block_at(l, args->y, 0, k), (size_t)lanes * sizeof *about);
     for (int i = 0; i < n; i++) {
         const float *y = block_at(l, args->y, i, k);
         void *kept = moves ? block_at(l, args->kept, i, k) : NULL;
-        for (int at = 0; at < pixels; at++) {
-            for (int c = 0; c < lanes; c++) {
-                const size_t e = (size_t)(at * lanes + c);
-                const float v = moves ? element_keep(kept, e, y[e], args->kept.storage) : y[e];
-                const float d = v - first[c];
-                s[c] += d;
-                q[c] += d * d;
+        for (int first = 0; first < pixels; first += CHUNK) {
+            const int m = chunk_at(first, pixels);
+            const float *v = y + (size_t)(first * lanes);
+            if (moves) {
+                memcpy(buffer, v, (size_t)(m * lanes) * sizeof *buffer);
+                pixels_keep(kept, lanes, first, m, args->kept.storage, buffer);
+                v = buffer;
             }
-            if (++pending == FLUSH_PIXELS || (at == pixels - 1 && i == n - 1)) {
-                for (int c = 0; c < lanes; c++) {
-                    total[c] += s[c];
-                    squares[c] += q[c];
-                    s[c] = q[c] = 0;
-                }
-                pending = 0;
-            }
+            add_moments(m, lanes, v, about, total, squares);
         }
     }
     const double count = (double)n * pixels;
     for (int c = 0; c < lanes; c++) {
         const double m = squares[c] - total[c] * total[c] / count;
-        args->mean[k * lanes + c] = first[c] + total[c] / count;
+        args->mean[k * lanes + c] = about[c] + total[c] / count;
         args->m2[k * lanes + c] = m > 0 ? m : 0;
     }
 }
 
-void mbt_stats_portable(const mbt_layout *l, int n, const mbt_stats_args *args)
+void AT_LEVEL(mbt_stats)(const mbt_layout *l, int n, const mbt_stats_args *args)
 {
     for (int k = 0; k < block_count(l); k++) {
-        if (l->block == 8) {
-            block_moments(l, n, args, k, 8);
-        } else {
-            block_moments(l, n, args, k, l->block);
-        }
+        block_moments(l, n, args, k);
     }
 }
