@@ -8,7 +8,7 @@ set -eu
 build="gcc libc6-dev cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libhdf5-dev libdnnl-dev
 libcjson-dev libarchive-dev libxxhash-dev librandom123-dev libhwloc-dev libturbojpeg0-dev libpng-dev
 libisal-dev libprotobuf-c-dev protobuf-c-compiler librsvg2-dev fonts-dejavu-core"
-tests="libcmocka-dev hdf5-tools python3-h5py python3-numpy python3-pil python3-torch chromium shellcheck
+tests="qemu-user libcmocka-dev hdf5-tools python3-h5py python3-numpy python3-pil python3-torch chromium shellcheck
 clang libclang-rt-14-dev libomp-dev"
 
 case "${1-}" in

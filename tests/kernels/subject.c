@@ -34,13 +34,15 @@ bool subject_begin(subject *s, const void *desc, const char *format, ...)
         }
         return false;
     }
+    if (s->n_cases++ % s->every != 0) {
+        return false;
+    }
     const int used =
         snprintf(s->label, sizeof s->label, "%s, row %s, blocks of %d: ", mbt_op_name(s->row->op),
                  s->row->name, s->block);
     va_start(args, format);
     (void)vsnprintf(s->label + used, sizeof s->label - (size_t)used, format, args);
     va_end(args);
-    s->n_cases++;
     return true;
 }
 

@@ -21,9 +21,10 @@ typedef struct taken {
 
 typedef struct subject {
     const mbt_kernel *row;
-    mbt_isa isa; /* level that the case's layouts are made for */
-    int block;   /* channels of a block in the case's layouts */
-    int n_cases;
+    mbt_isa isa;             /* level that the case's layouts are made for */
+    int block;               /* channels of a block in the case's layouts */
+    int every;               /* of the cases that the row supports, each so-manieth is run */
+    int n_cases;             /* supported */
     char label[LABEL_BYTES]; /* the case, for messages */
     uint64_t random;
     taken taken[TAKEN_MAX];
@@ -35,7 +36,7 @@ typedef void subject_cases(subject *s);
 void subject_each_block(subject *s, subject_cases *cases);
 
 /* Opens a case, counts it; false and nothing opened when the row does not support it (then another
- * row has to). */
+ * row has to), or when it is not this case's turn. */
 bool subject_begin(subject *s, const void *desc, const char *format, ...) MBT_PRINTF(3, 4);
 void subject_end(subject *s); /* guards intact, memory released */
 
