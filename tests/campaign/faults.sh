@@ -81,7 +81,7 @@ while time_is_left && [ "$points" -lt "$n_points" ]; do
         again under_fault "$call" "${how%-on}" 0 timeout 60 "$train" >out 2>err </dev/null || code=$?
         [ "$code" = 1 ] || [ "$code" = 0 ] || die "$point: exit code $code: $(cat err)"
         if [ "$code" = 1 ]; then
-            grep -q '^error: step 24 was not saved: .*; the last checkpoint is ' err || die "$point: $(cat err)"
+            grep -Eq '^error: (step 24 was|the metrics of step 24 were) not saved: .*; the last checkpoint is ' err || die "$point: $(cat err)"
             failed=$((failed + 1))
         fi
         loads
