@@ -336,6 +336,34 @@ static void ranges_come_in_order_and_complete(void **state)
     }
 }
 
+/* Nothing but canonical elements has a gradient: neither padding nor what lies between groups that
+ * share a section, or an update would make weights of them. */
+static void gradients_are_of_weights_alone(void **state)
+{
+    (void)state;
+    for (int w = 0; w < NETWORK_FAMILIES; w++) {
+        network *net = network_ready(&network_families[w], GROUP, 4, mbt_cpu_isa());
+        const mbt_params *params = &net->plan->params;
+        (void)network_step(net, GROUP);
+        float *block = calloc(params->n_floats, sizeof *block);
+        assert_non_null(block);
+        for (int i = 0; i < params->n_slices; i++) {
+            const mbt_slice *slice = &params->slices[i];
+            float *gradient = network_gradient(net, slice);
+            mbt_slice_pack(slice, gradient, block);
+            free(gradient);
+            for (size_t k = slice->offset; k < slice->offset + slice->stored; k++) {
+                if (block[k] != net->plan->gradient[k] && slice->trained) {
+                    fail_msg("%s: %s has a gradient of %g where there is no weight",
+                             net->graph.name, slice->name, (double)net->plan->gradient[k]);
+                }
+            }
+        }
+        free(block);
+        network_destroy(net);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_plan_for_evaluation_alone),
         cmocka_unit_test(statistics_are_scaled),
         cmocka_unit_test(ranges_come_in_order_and_complete),
+        cmocka_unit_test(gradients_are_of_weights_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
