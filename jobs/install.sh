@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the Debian 12 packages that mbtrain needs, and only those that are missing. This is the
 # one list of them.
-# Usage: jobs/install.sh [--tests]     --tests: also what the tests need
+# Usage: jobs/install.sh [--tests | --slurm]     --tests: also what the tests need; --slurm: and the
+# tests on a SLURM cluster
 # Silent when nothing is missing. Without root or sudo it names the packages and ends with 1.
 set -eu
 
@@ -11,11 +12,14 @@ libisal-dev libprotobuf-c-dev protobuf-c-compiler librsvg2-dev fonts-dejavu-core
 tests="qemu-user libcmocka-dev hdf5-tools python3-h5py python3-numpy python3-pil python3-torch chromium shellcheck
 clang libclang-rt-14-dev libomp-dev"
 
+slurm="slurmctld slurmd slurm-client munge iproute2"
+
 case "${1-}" in
 '') packages=$build ;;
 --tests) packages="$build $tests" ;;
+--slurm) packages="$build $tests $slurm" ;;
 *)
-    echo "usage: jobs/install.sh [--tests]" >&2
+    echo "usage: jobs/install.sh [--tests | --slurm]" >&2
     exit 2
     ;;
 esac

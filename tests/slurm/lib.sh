@@ -1,0 +1,72 @@
+# shellcheck shell=sh
+# What the scripts of this folder share, over what those of ../e2e do. They run on the login node of
+# cluster.sh, in a folder that the nodes share, with the programs, slurm/ and a data set in it.
+# shellcheck disable=SC2034 # variables here are for the scripts
+
+export TMPDIR="${CLUSTER:?run this by cluster.sh}"
+# Several ranks a core, of nodes that reach each other by TCP.
+export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_hwloc_base_binding_policy=none
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/../e2e/lib.sh"
+
+mkdir -p build/bin
+for program in mbtrain mbt-data mbt-ckpt mbt-report; do [ ! -e "$bin/$program" ] || cp "$bin/$program" build/bin/; done
+cp -R "$here/../../slurm" .
+
+# prepare_steps EPOCHS: small.json with three steps an epoch and a checkpoint after each, and, as what
+# every run must come to, the digest $wanted of one that was never disturbed.
+prepare_steps() {
+    prepare
+    sed -i "s/\"epochs\": 2/\"epochs\": $1/" small.json
+    sed -i '$d' small.json
+    cat >>small.json <<'END'
+  , "checkpoint": { "every_steps": 1, "keep": 3 }, "evaluate": { "every_epochs": 4 }
+}
+END
+    expect 0 ranks 1 small.json --set run.folder=alone
+    wanted=$(digest alone)
+}
+
+# submit ARGUMENTS...: of sbatch; the job is $job, its log file mbtrain-$job.log.
+submit() { job=$(sbatch --parsable "$@") || die "sbatch $*: refused"; }
+# A member of what SLURM knows of $job, as JobState.
+fact() { scontrol show job "$job" | tr ' ' '\n' | sed -n "s/^$1=//p" | head -n 1; }
+has() { [ "$(fact "$1")" = "$2" ]; }
+# reaches NAME VALUE: the job does; else all that was said.
+reaches() {
+    wait_for "job $job: $1 is $(fact "$1"), wanted $2: $(scontrol show job "$job")" has "$1" "$2"
+}
+ends_as() { # STATE EXIT-CODE
+    wait_for "job $job ends" is_over
+    [ "$(fact JobState) $(fact ExitCode)" = "$1 $2" ] ||
+        die "job $job: $(fact JobState) $(fact ExitCode), wanted $1 $2: $(cat "mbtrain-$job.log")"
+}
+is_over() { case $(fact JobState) in PENDING | CONFIGURING | RUNNING | COMPLETING) return 1 ;; esac; }
+# after STEPS RUN: the run has done so many more than at the last call.
+after() {
+    lib_step=$(newest "$2")
+    wait_for "job $job: more steps than $lib_step: $(cat "mbtrain-$job.log")" has_step "$2" $((lib_step + $1))
+}
+newest() {
+    lib_step=$(readlink "$1/checkpoints/last.h5" | sed 's/^step-0*\([0-9]*\).*/\1/')
+    echo "${lib_step:-0}"
+}
+# requeued TIMES: back in the queue for that time; SLURM would hold it there for two minutes.
+requeued() {
+    reaches Restarts "$1"
+    reaches JobState PENDING
+    wait_for "job $job starts" release
+}
+release() {
+    scontrol update "JobId=$job" StartTime=now 2>/dev/null || true
+    has JobState RUNNING
+}
+ended_alike() { # RUN
+    [ "$(digest "$1")" = "$wanted" ] || die "$1: other weights than undisturbed: $(cat "mbtrain-$job.log")"
+    metrics "$1" >got.csv
+    metrics alone >wanted.csv
+    same wanted.csv got.csv
+    expect 0 "$ckpt" verify "$1"/checkpoints/*.h5
+    [ ! -e "$1/lock" ] || die "$1: the lock is left"
+}

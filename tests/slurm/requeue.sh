@@ -1,0 +1,64 @@
+#!/bin/sh
+# Stopped and put back into the queue COUNT times, in every way by turns, a job ends in the bits of a
+# run that was never disturbed; then once more on fewer nodes.
+# Usage, by cluster.sh: requeue.sh FOLDER-OF-PROGRAMS [COUNT (4)]
+set -eu
+# shellcheck source=tests/slurm/lib.sh
+. "$(dirname "$0")/lib.sh"
+count=${2:-4}
+prepare_steps $((4 * count + 4))
+
+# disturb I: a warning to the batch script, two signals to the ranks, an administrator.
+disturb() {
+    case $(($1 % 4)) in
+    0) scancel --batch --signal=USR1 "$job" ;;
+    1) scancel --signal=USR2 "$job" ;;
+    2) scancel --signal=TERM "$job" ;;
+    3) scontrol requeue "$job" ;;
+    esac
+}
+
+submit --nodes=2 --ntasks=3 slurm/train.sbatch small.json
+run=runs/small-$job
+for i in $(seq "$count"); do
+    after 2 "$run"
+    disturb "$((i - 1))"
+    requeued "$i"
+done
+ends_as COMPLETED 0:0
+ended_alike "$run"
+said "mbtrain-$job.log" 'leg 1 on' # one file for all legs
+said "mbtrain-$job.log" "leg $((count + 1)) on"
+[ "$(grep -c 'stopped at step [0-9]* (signal' "$run/log.txt")" = "$count" ] ||
+    die "not $count stops: $(cat "$run/log.txt")"
+[ "$(grep -c 'from step 0 of' "$run/log.txt")" = 1 ] || die "began more than once: $(cat "$run/log.txt")"
+[ "$count" = 4 ] || { # a longer campaign ends here
+    echo "$name: $count requeues, $(grep -c '' "$run/metrics.csv") lines of metrics, state digest $wanted"
+    exit
+}
+
+# mpirun passes a warning of SLURM on, and reports the ranks' code.
+MBTRAIN_LAUNCH=mpirun submit --nodes=2 --ntasks=3 slurm/train.sbatch small.json
+run=runs/small-$job
+after 2 "$run"
+scancel --batch --signal=USR1 "$job"
+requeued 1
+ends_as COMPLETED 0:0
+ended_alike "$run"
+
+# A cancelled job stays cancelled, with a checkpoint; on one of the two nodes the same line goes on.
+submit --nodes=2 --ntasks=4 slurm/train.sbatch small.json
+MBTRAIN_RUN=runs/small-$job
+export MBTRAIN_RUN
+after 2 "$MBTRAIN_RUN"
+scancel "$job"
+wait_for "job $job is cancelled" has JobState CANCELLED
+wait_for "the ranks of $job end" grep -q 'stopped at step' "$MBTRAIN_RUN/log.txt"
+has Restarts 0 || die 'a cancelled job was requeued'
+scontrol update NodeName=n2 State=DRAIN Reason=test
+submit --nodes=1 --ntasks=2 slurm/train.sbatch small.json
+ends_as COMPLETED 0:0
+said "mbtrain-$job.log" 'on 2 ranks'
+unsaid "mbtrain-$job.log" 'from step 0 of'
+ended_alike "$MBTRAIN_RUN"
+echo "$name: all as wanted"
