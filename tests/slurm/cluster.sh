@@ -4,7 +4,7 @@
 # namespaces that end with it.
 # Usage, as root, with the packages of jobs/install.sh --slurm: tests/slurm/cluster.sh NODES COMMAND...
 # The command finds in the environment
-#   CLUSTER       a folder that all nodes share, in memory; the working directory
+#   CLUSTER       a folder that all nodes share, in memory
 #   SLURM_CONF    of the cluster: sbatch, squeue, scontrol work
 #   NODE          node.sh: NODE kill|cut|heal|start NAME
 set -eu
@@ -97,7 +97,6 @@ until [ "$(sinfo --noheader --Node --states=idle 2>/dev/null | wc -l)" = "$nodes
     fi
     sleep 0.1
 done
-cd "$CLUSTER"
 # Not exec: this shell is the namespaces' first process, which collects the orphans.
 code=0
 "$@" || code=$?

@@ -9,9 +9,12 @@ export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps
 export OMPI_MCA_hwloc_base_binding_policy=none
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/../e2e/lib.sh"
+patience=60
 
 mkdir -p build/bin
-for program in mbtrain mbt-data mbt-ckpt mbt-report; do [ ! -e "$bin/$program" ] || cp "$bin/$program" build/bin/; done
+for program in mbtrain mbt-data mbt-ckpt mbt-report; do
+    [ ! -e "$bin/$program" ] || cp "$bin/$program" build/bin/
+done
 cp -R "$here/../../slurm" .
 
 # prepare_steps EPOCHS: small.json with three steps an epoch and a checkpoint after each, and, as what
@@ -28,42 +31,46 @@ END
     wanted=$(digest alone)
 }
 
-# submit ARGUMENTS...: of sbatch; the job is $job, its log file mbtrain-$job.log.
-submit() { job=$(sbatch --parsable "$@") || die "sbatch $*: refused"; }
-# A member of what SLURM knows of $job, as JobState.
-fact() { scontrol show job "$job" | tr ' ' '\n' | sed -n "s/^$1=//p" | head -n 1; }
+# A test that fails shows what the cluster and the jobs had to say.
+die() {
+    echo "$name: $*" >&2
+    scontrol show job >&2 || true
+    tail -n 40 mbtrain-*.log >&2 || true
+    exit 1
+}
+
+# submit ARGUMENTS...: of sbatch; the job is $id, its log file mbtrain-$id.log.
+submit() { id=$(sbatch --parsable "$@") || die "sbatch $*: refused"; }
+# A member of what SLURM knows of the job, as JobState.
+fact() { scontrol show job "$id" | tr ' ' '\n' | sed -n "s/^$1=//p" | head -n 1; }
 has() { [ "$(fact "$1")" = "$2" ]; }
-# reaches NAME VALUE: the job does; else all that was said.
-reaches() {
-    wait_for "job $job: $1 is $(fact "$1"), wanted $2: $(scontrol show job "$job")" has "$1" "$2"
-}
-ends_as() { # STATE EXIT-CODE
-    wait_for "job $job ends" is_over
-    [ "$(fact JobState) $(fact ExitCode)" = "$1 $2" ] ||
-        die "job $job: $(fact JobState) $(fact ExitCode), wanted $1 $2: $(cat "mbtrain-$job.log")"
-}
+reaches() { wait_for "job $id: $1 becomes $2" has "$1" "$2"; }
 is_over() { case $(fact JobState) in PENDING | CONFIGURING | RUNNING | COMPLETING) return 1 ;; esac; }
-# after STEPS RUN: the run has done so many more than at the last call.
+ends_as() { # STATE EXIT-CODE
+    wait_for "job $id ends" is_over
+    [ "$(fact JobState) $(fact ExitCode)" = "$1 $2" ] ||
+        die "job $id: $(fact JobState) $(fact ExitCode), wanted $1 $2"
+}
+# after STEPS RUN: the run has done so many more than at this moment.
 after() {
     lib_step=$(newest "$2")
-    wait_for "job $job: more steps than $lib_step: $(cat "mbtrain-$job.log")" has_step "$2" $((lib_step + $1))
+    wait_for "job $id: $1 steps more than $lib_step" has_step "$2" $((lib_step + $1))
 }
 newest() {
     lib_step=$(readlink "$1/checkpoints/last.h5" | sed 's/^step-0*\([0-9]*\).*/\1/')
     echo "${lib_step:-0}"
 }
-# requeued TIMES: back in the queue for that time; SLURM would hold it there for two minutes.
+# requeued TIMES: back in the queue for that time, and started again; SLURM would wait two minutes.
 requeued() {
     reaches Restarts "$1"
-    reaches JobState PENDING
-    wait_for "job $job starts" release
+    wait_for "job $id starts again" release
 }
 release() {
-    scontrol update "JobId=$job" StartTime=now 2>/dev/null || true
-    has JobState RUNNING
+    scontrol update "JobId=$id" StartTime=now 2>/dev/null || true
+    ! has JobState PENDING
 }
 ended_alike() { # RUN
-    [ "$(digest "$1")" = "$wanted" ] || die "$1: other weights than undisturbed: $(cat "mbtrain-$job.log")"
+    [ "$(digest "$1")" = "$wanted" ] || die "$1: other weights than undisturbed"
     metrics "$1" >got.csv
     metrics alone >wanted.csv
     same wanted.csv got.csv

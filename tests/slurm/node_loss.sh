@@ -9,20 +9,20 @@ prepare_steps 12
 # Five ranks of nodes with four processors: always on two of the three nodes.
 idle() { sinfo --noheader --Node --nodes="$1" --format=%T | grep -qx 'idle\|mixed\|allocated'; }
 submit --nodes=2 --ntasks=5 slurm/train.sbatch small.json
-run=runs/small-$job
+run=runs/small-$id
 after 3 "$run"
-said "mbtrain-$job.log" 'leg 1 on n[1-2]'
+said "mbtrain-$id.log" 'leg 1 on n[1-2]'
 "$NODE" cut n2
 requeued 1
 after 3 "$run"
-said "mbtrain-$job.log" 'leg 2 on n[1,3]'
+said "mbtrain-$id.log" 'leg 2 on n[1,3]'
 said "$run/log.txt" 'taken over from host n1'
 "$NODE" heal n2
 wait_for 'n2 comes back' idle n2
 "$NODE" kill n1
 requeued 2
 ends_as COMPLETED 0:0
-said "mbtrain-$job.log" 'leg 3 on n[2-3]'
+said "mbtrain-$id.log" 'leg 3 on n[2-3]'
 [ "$(grep -c 'taken over from host n1' "$run/log.txt")" = 2 ] || die "the lock: $(cat "$run/log.txt")"
 [ "$(grep -c 'from step 0 of' "$run/log.txt")" = 1 ] || die "began more than once: $(cat "$run/log.txt")"
 ended_alike "$run"

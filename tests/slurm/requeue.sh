@@ -11,15 +11,15 @@ prepare_steps $((4 * count + 4))
 # disturb I: a warning to the batch script, two signals to the ranks, an administrator.
 disturb() {
     case $(($1 % 4)) in
-    0) scancel --batch --signal=USR1 "$job" ;;
-    1) scancel --signal=USR2 "$job" ;;
-    2) scancel --signal=TERM "$job" ;;
-    3) scontrol requeue "$job" ;;
+    0) scancel --batch --signal=USR1 "$id" ;;
+    1) scancel --signal=USR2 "$id" ;;
+    2) scancel --signal=TERM "$id" ;;
+    3) scontrol requeue "$id" ;;
     esac
 }
 
 submit --nodes=2 --ntasks=3 slurm/train.sbatch small.json
-run=runs/small-$job
+run=runs/small-$id
 for i in $(seq "$count"); do
     after 2 "$run"
     disturb "$((i - 1))"
@@ -27,8 +27,8 @@ for i in $(seq "$count"); do
 done
 ends_as COMPLETED 0:0
 ended_alike "$run"
-said "mbtrain-$job.log" 'leg 1 on' # one file for all legs
-said "mbtrain-$job.log" "leg $((count + 1)) on"
+said "mbtrain-$id.log" 'leg 1 on' # one file for all legs
+said "mbtrain-$id.log" "leg $((count + 1)) on"
 [ "$(grep -c 'stopped at step [0-9]* (signal' "$run/log.txt")" = "$count" ] ||
     die "not $count stops: $(cat "$run/log.txt")"
 [ "$(grep -c 'from step 0 of' "$run/log.txt")" = 1 ] || die "began more than once: $(cat "$run/log.txt")"
@@ -39,26 +39,26 @@ said "mbtrain-$job.log" "leg $((count + 1)) on"
 
 # mpirun passes a warning of SLURM on, and reports the ranks' code.
 MBTRAIN_LAUNCH=mpirun submit --nodes=2 --ntasks=3 slurm/train.sbatch small.json
-run=runs/small-$job
+run=runs/small-$id
 after 2 "$run"
-scancel --batch --signal=USR1 "$job"
+scancel --batch --signal=USR1 "$id"
 requeued 1
 ends_as COMPLETED 0:0
 ended_alike "$run"
 
 # A cancelled job stays cancelled, with a checkpoint; on one of the two nodes the same line goes on.
 submit --nodes=2 --ntasks=4 slurm/train.sbatch small.json
-MBTRAIN_RUN=runs/small-$job
+MBTRAIN_RUN=runs/small-$id
 export MBTRAIN_RUN
 after 2 "$MBTRAIN_RUN"
-scancel "$job"
-wait_for "job $job is cancelled" has JobState CANCELLED
-wait_for "the ranks of $job end" grep -q 'stopped at step' "$MBTRAIN_RUN/log.txt"
+scancel "$id"
+wait_for "job $id is cancelled" has JobState CANCELLED
+wait_for "the ranks of $id end" grep -q 'stopped at step' "$MBTRAIN_RUN/log.txt"
 has Restarts 0 || die 'a cancelled job was requeued'
 scontrol update NodeName=n2 State=DRAIN Reason=test
 submit --nodes=1 --ntasks=2 slurm/train.sbatch small.json
 ends_as COMPLETED 0:0
-said "mbtrain-$job.log" 'on 2 ranks'
-unsaid "mbtrain-$job.log" 'from step 0 of'
+said "mbtrain-$id.log" 'on 2 ranks'
+unsaid "mbtrain-$id.log" 'from step 0 of'
 ended_alike "$MBTRAIN_RUN"
 echo "$name: all as wanted"

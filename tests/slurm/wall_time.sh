@@ -11,16 +11,16 @@ printf '#!/bin/sh\nsleep 38\nexec build/bin/mbtrain "$@"\n' >late
 chmod +x late
 # CONT in the place of the warning: it means nothing to anybody.
 MBTRAIN=./late submit --time=1 --signal=B:CONT@1 --nodes=2 --ntasks=3 slurm/train.sbatch small.json
-run=runs/small-$job
+run=runs/small-$id
 reaches Restarts 1
 reaches JobState PENDING
-said "mbtrain-$job.log" 'the job ends in 0.0'
+said "mbtrain-$id.log" 'the job ends in 0.0'
 said "$run/log.txt" '(end of the job); resume goes on from there'
-unsaid "mbtrain-$job.log" 'DUE TO TIME LIMIT'
-scancel "$job"
+unsaid "mbtrain-$id.log" 'DUE TO TIME LIMIT'
+scancel "$id"
 
 limit=$(newest "$run")
-[ "$limit" -gt 0 ] || die "no step was done: $(cat "mbtrain-$job.log")"
+[ "$limit" -gt 0 ] || die "no step was done"
 expect 0 ranks 2 resume "$run" --set "train.max_steps=$((limit + 2))"
 expect 0 ranks 2 small.json --set run.folder=to-the-limit --set "train.max_steps=$((limit + 2))"
 [ "$(digest "$run")" = "$(digest to-the-limit)" ] || die "other weights after the stop at step $limit"
