@@ -12,7 +12,7 @@ libisal-dev libprotobuf-c-dev protobuf-c-compiler librsvg2-dev fonts-dejavu-core
 tests="qemu-user libcmocka-dev hdf5-tools python3-h5py python3-numpy python3-pil python3-torch chromium shellcheck
 clang libclang-rt-14-dev libomp-dev"
 
-slurm="slurmctld slurmd slurm-client munge iproute2"
+slurm="slurmctld slurmd slurm-client munge iproute2 procps"
 
 case "${1-}" in
 '') packages=$build ;;

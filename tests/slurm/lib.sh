@@ -60,9 +60,17 @@ newest() {
     lib_step=$(readlink "$1/checkpoints/last.h5" | sed 's/^step-0*\([0-9]*\).*/\1/')
     echo "${lib_step:-0}"
 }
-# requeued TIMES: back in the queue for that time, and started again; SLURM would wait two minutes.
+# requeued TIMES: back in the queue for that time, and started again. SLURM would wait two minutes, lest
+# the end of the leg before is taken for that of the next; here it is seen to be gone, if its node is
+# still there.
 requeued() {
     reaches Restarts "$1"
+    lib_n=0
+    while pgrep -f "^slurmstepd: \[$(fact JobId)\." >/dev/null && [ "$lib_n" -lt 50 ]; do
+        lib_n=$((lib_n + 1))
+        sleep 0.1
+    done
+    sleep 1
     wait_for "job $id starts again" release
 }
 release() {
