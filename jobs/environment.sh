@@ -17,5 +17,10 @@ export OMPI_MCA_btl_vader_single_copy_mechanism="${OMPI_MCA_btl_vader_single_cop
 # Nothing but shared memory is needed here: no search for network cards.
 export OMPI_MCA_btl="${OMPI_MCA_btl:-self,vader}"
 
+# A node that is gone, or beyond a cut link, is noticed after some ten seconds; by default never.
+export OMPI_MCA_oob_tcp_keepalive_time="${OMPI_MCA_oob_tcp_keepalive_time:-5}"
+export OMPI_MCA_oob_tcp_keepalive_intvl="${OMPI_MCA_oob_tcp_keepalive_intvl:-2}"
+export OMPI_MCA_oob_tcp_keepalive_probes="${OMPI_MCA_oob_tcp_keepalive_probes:-3}"
+
 # hwloc warns about the half-hidden hardware of virtual machines; nothing here depends on it.
 export HWLOC_HIDE_ERRORS="${HWLOC_HIDE_ERRORS:-2}"

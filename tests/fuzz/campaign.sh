@@ -1,0 +1,93 @@
+#!/bin/sh
+# Fuzzes one reader for some seconds, from where the last campaign stopped, and adds a line to its
+# counts. Ends with 1 when a finding is open: anything but a crash inside the HDF5 library that the
+# programs report as a bad file.
+# Usage: tests/fuzz/campaign.sh config|dataset|checkpoint SECONDS [FOLDER]
+# FOLDER (build-fuzz/campaign) keeps corpus, findings and counts.csv; MBT_FUZZ_BUILD the build.
+set -eu
+reader=${1:?usage: campaign.sh config|dataset|checkpoint SECONDS [FOLDER]}
+seconds=${2:?usage: campaign.sh READER SECONDS [FOLDER]}
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=${MBT_FUZZ_BUILD:-$top/build-fuzz}
+folder=${3:-$build/campaign}
+corpus=$folder/$reader/corpus
+found=$folder/$reader/found
+mkdir -p "$corpus" "$found"
+work=$(mktemp -d -p /dev/shm) # thousands of files a second
+trap 'rm -rf "$work"' EXIT
+export TMPDIR="$work"
+
+(cd "$top" && cmake --preset fuzz >"$work/log" 2>&1 && cmake --build --preset fuzz >"$work/log" 2>&1) || {
+    cat "$work/log" >&2
+    exit 1
+}
+export OMP_NUM_THREADS=1
+# The library keeps memory to the end, and after errors.
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
+fuzzer=$build/tests/fuzz/fuzz_$reader
+
+# HDF5 without our user block, as it is and in the oldest format, which has no checksums on its way.
+add_hdf5() { # FILE NAME
+    tail -c +513 "$1" >"$corpus/seed-$2"
+    /usr/bin/python3 "$top/tests/fuzz/oldest.py" "$corpus/seed-$2" "$work/oldest"
+    mv "$work/oldest" "$corpus/seed-$2-old"
+}
+if [ -z "$(ls -A "$corpus")" ]; then
+    case $reader in
+    config) cp "$top"/configs/*.json "$corpus" ;;
+    dataset)
+        "$build/tests/fuzz/seed_dataset" "$work/seed.h5"
+        add_hdf5 "$work/seed.h5" dataset
+        ;;
+    checkpoint)
+        "$build/tests/fuzz/seed_checkpoint" "$work" 7 >/dev/null
+        add_hdf5 "$work/step-0000000007.h5" checkpoint
+        ;;
+    esac
+fi
+
+# A process of the fuzzer that crashes is replaced; what crashed it is judged below.
+limits="-timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=1024"
+# shellcheck disable=SC2086 # options
+"$fuzzer" -fork=1 -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 $limits -max_len=65536 \
+    -max_total_time="$seconds" -artifact_prefix="$found/" "$corpus" >"$work/out" 2>&1 || true
+runs=$(sed -n 's/^#\([0-9]*\): cov:.*/\1/p' "$work/out" | tail -n 1)
+edges=$(sed -n 's/^#[0-9]*: cov: \([0-9]*\).*/\1/p' "$work/out" | tail -n 1)
+[ "${runs:-0}" -gt 0 ] || {
+    cat "$work/out" >&2
+    exit 1
+}
+
+# handled FILE: the crash is HDF5's own, and the program that reads such files says so with code 4.
+handled() {
+    case $reader in
+    dataset) verify="$build/bin/mbt-data verify" ;;
+    checkpoint) verify="$build/bin/mbt-ckpt verify" ;;
+    *) return 1 ;;
+    esac
+    code=0
+    # shellcheck disable=SC2086 # options
+    FUZZ_KEEP=$work/kept "$fuzzer" $limits "$1" >"$work/crash" 2>&1 && return 0 # mended since
+    # The innermost frame that is neither the sanitizer's nor the C library's.
+    grep -E "^ +#[0-9]+ .*(libhdf5|$top/(src|tests)/)" "$work/crash" | grep -Fv "compiler-rt" | head -n 1 |
+        grep -q libhdf5 || return 1
+    # shellcheck disable=SC2086 # a command with its argument
+    $verify "$work/kept" >/dev/null 2>&1 || code=$?
+    [ "$code" = 4 ]
+}
+library=0 open=0
+for file in "$found"/*; do
+    [ -e "$file" ] || continue
+    if handled "$file"; then
+        library=$((library + 1))
+    else
+        open=$((open + 1))
+        echo "$file: an open finding; $fuzzer $file shows it" >&2
+    fi
+done
+
+counts=$folder/counts.csv
+[ -e "$counts" ] || echo 'date,reader,seconds,runs,edges,corpus,crashes of HDF5 handled,open findings' >"$counts"
+echo "$(date -u +%FT%TZ),$reader,$seconds,$runs,$edges,$(find "$corpus" -type f | wc -l),$library,$open" >>"$counts"
+tail -n 1 "$counts"
+[ "$open" = 0 ]
