@@ -14,7 +14,7 @@ for network in mobilenetv2 igcv3d; do
     # Without a learning rate and with statistics that stay, training changes nothing.
     "$python" "$here/logits.py" make made.h5 $network
     expect 0 ranks 2 small.json --set network.name=$network --set network.dropout=0 --set train.epochs=1 \
-        --set schedule.lr=0 --set train.bn_momentum=0 --set init.pretrained=made.h5 --set run.folder=in-$network
+        --set schedule.lr=0 --set train.bn_momentum=0 --set ema.decay=0 --set init.pretrained=made.h5 --set run.folder=in-$network
     said err ' 0 missing, 0 of another shape, 0 not used'
     expect 0 ranks 1 eval in-$network/checkpoints/last.h5 --predictions predictions.h5
     "$python" "$here/logits.py" same predictions.h5 || die "$network: in"

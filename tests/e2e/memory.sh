@@ -7,7 +7,7 @@ prepare
 
 for n in 1 2; do
     expect 0 ranks "$n" small.json --set run.folder="memory$n" --set network.width=1 \
-        --set train.max_steps=1 --set train.bn_group=16
+        --set train.max_steps=1 --set train.bn_group=16 --set ema.start=0
     awk '/^memory / {
             for (i = 2; i <= NF; i++) {
                 if ($i == "grown") grown = $(i - 4)

@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (comm == NULL && mbt_comm_create(NULL, NULL, &comm, &err) != MBT_OK) {
         abort();
     }
-    mbt_status status = mbt_dataset_open(comm, sealed_file(data, bytes), &dataset, &err);
+    mbt_status status =
+        mbt_dataset_open(comm, sealed_file(data, bytes), (size_t)1 << 30, &dataset, &err);
     if (status == MBT_OK) {
         status = mbt_dataset_verify(&dataset, &err);
         mbt_dataset_close(comm, &dataset);

@@ -159,7 +159,7 @@ static void test_blocks(void **state)
     mbt_store *store = open_blocks();
     void *context[] = {&n_blocks, store};
     fine(mbt_store_walk(store, "/", visit, context, &err), &err);
-    assert_int_equal(n_blocks, 21);
+    assert_int_equal(n_blocks, 28);
     mbt_store_close(store);
 }
 

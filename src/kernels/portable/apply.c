@@ -104,7 +104,7 @@ static void masked(const gradient *g, int first, int n, float *restrict u)
     if (g->z.lanes > 0) {
         const float *z = pixels_read(&g->z, first, n, buffer);
         for (int i = 0; i < count; i++) {
-            u[i] = (z[i] > 0) & (z[i] < g->high) ? u[i] : 0.0f;
+            u[i] = ((z[i] > 0) & (z[i] < g->high)) ? u[i] : 0.0f;
         }
     }
 }
