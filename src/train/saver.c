@@ -2,6 +2,7 @@
  * saves there is nothing to wait for, and at the end of the process nothing to stop. */
 #include "mbt/saver.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -39,6 +40,10 @@ size_t mbt_saver_bytes(const mbt_params *params, int n_blocks)
     return (size_t)n_blocks * params->n_floats * sizeof(float);
 }
 
+/* Each image of a file is a large block that comes and goes. By itself malloc begins to keep such
+ * blocks after the first, in a heap of the thread's own; from here on they go back to the system. */
+enum { LARGE_BLOCK_BYTES = 1 << 20 };
+
 mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const char *checkpoints,
                             const mbt_retention *keep, mbt_saver **saver, mbt_error *err)
 {
@@ -46,6 +51,7 @@ mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const ch
     if (made == NULL) {
         return mbt_fail(err, MBT_FAILURE, "saving: out of memory");
     }
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
     made->keep = *keep;
     made->copy = *state;
     made->copy.metrics = &made->metrics;

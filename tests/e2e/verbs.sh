@@ -80,7 +80,9 @@ matches out '^memory +at most [0-9]+ MiB resident'
 matches err '^training mobilenetv2: 249202 parameters, 180 samples, batch 64 in groups of 8, 3 steps an epoch, from step 0 of 6 on 2 ranks$'
 matches err '^epoch 2/2: loss .*validation top-1 .*test top-1'
 unsaid err "$(printf '\r')"
-[ "$(ls run)" = "$(printf 'checkpoints\nconfig.json\nlog.txt\nmetrics.csv\nmetrics.h5')" ] || die "run: $(ls run)"
+left=$(find run -mindepth 1 -maxdepth 1 -printf '%f\n' | LC_ALL=C sort | sed 's/^events\.out\.tfevents\..*/events/' | tr '\n' ' ')
+[ "$left" = "about.h5 checkpoints config.json events log.txt metrics.csv metrics.h5 predictions.h5 " ] ||
+    die "run: $left"
 expect 0 ranks 1 run/config.json --set run.folder=again
 [ "$(digest run)" = "$(digest again)" ] || die "config.json of a run makes another run"
 
