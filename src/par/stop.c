@@ -8,7 +8,7 @@
 
 #include "mbt/timer.h"
 
-/* The program's one mutable global: a signal handler has no other way to be heard. */
+/* Mutable and global: a signal handler has no other way to be heard. */
 static struct {
     volatile sig_atomic_t signal; /* the first that came, 0 for none */
     volatile sig_atomic_t urgent; /* an INT or TERM came */
