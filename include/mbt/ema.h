@@ -25,10 +25,9 @@ void mbt_ema_step(const mbt_config *config, bool first, size_t n_floats, const f
 
 /* Replaces the running statistics in `average` by the mean over batch-norm groups of
  * ema.bn_samples training images, as they are stored, of the groups' means and unbiased variances.
- * The images are spread over the whole training split, and so is each group. labels: room for a
- * group. The training plan's weights are untouched. MBT_DIVERGED when a statistic is not finite.
- * Collective. */
-mbt_status mbt_ema_statistics(mbt_setup *setup, mbt_bucket *bucket, int32_t *labels, float *average,
+ * The images are spread over the whole training split, and so is each group. The training plans'
+ * weights are untouched. MBT_DIVERGED when a statistic is not finite. Collective. */
+mbt_status mbt_ema_statistics(mbt_setup *setup, mbt_bucket *bucket, float *average,
                               mbt_error *err) MBT_WARN_UNUSED;
 
 #endif

@@ -1,5 +1,6 @@
 /* Running a plan: forward, backward, evaluation of one group. A loop that neither chooses nor
- * allocates. Depends on plan, timer. */
+ * allocates. The plan's threads share the group; called in a parallel region the calling thread
+ * computes it alone. Depends on plan, timer, OpenMP. */
 #ifndef MBT_EXEC_H
 #define MBT_EXEC_H
 
@@ -47,8 +48,8 @@ void mbt_exec_statistics(mbt_plan *plan, int n, float scale);
 
 /* From now on every operation's time is added to seconds[segment * MBT_OP_COUNT + op], of which
  * there are plan->n_segments * MBT_OP_COUNT: borrowed until the next call. NULL: measure nothing.
- * MBT_OP_QUANTISE has what backward's caller did with the segment's gradient (ready). With several
- * threads the first one's operations are measured. */
+ * MBT_OP_QUANTISE has what backward's caller did with the segment's gradient (ready). Where threads
+ * share a group the first one's operations are measured. */
 void mbt_exec_profile(mbt_plan *plan, double *seconds);
 
 #endif

@@ -8,9 +8,9 @@
  *
  * so that what lies between source and op stays in cache. Only raw convolution outputs and values
  * that more than one node reads are stored. The cut depends on layer, group size and kernel set
- * alone. Threads take tiles in turn, each in a lane of scratch of its own; what tiles add up to is
- * added in tile order, so threads change no bit. The plan owns all memory of a step: one arena.
- * Depends on graph, kernel, param, arena. */
+ * alone. Threads that share a group take tiles in turn, each in a lane of scratch of its own; what
+ * tiles add up to is added in tile order, so threads change no bit. The plan owns all memory of a
+ * step: one arena. Depends on graph, kernel, param, arena. */
 #ifndef MBT_PLAN_H
 #define MBT_PLAN_H
 
@@ -34,8 +34,10 @@ typedef struct mbt_plan_options {
                           weights, and maps share memory over time */
     double bn_eps;     /* added to variances */
     bool pass_by_pass; /* no segment as one kernel, even where the table has one */
-    const struct mbt_plan *shares; /* plan of the same network for another image size, whose weights
-                                      and gradient are used; NULL: the plan has its own */
+    const struct mbt_plan *shares; /* plan of the same network, for another image size or another
+                                      thread, whose weights and gradient are used; NULL: the plan
+                                      has its own */
+    bool own_gradient;             /* with shares: only the weights are */
     bool input_gradient;           /* the gradient of the network's input is wanted (tests) */
 } mbt_plan_options;
 

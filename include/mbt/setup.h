@@ -17,6 +17,19 @@
 #include "mbt/sampler.h"
 #include "mbt/watchdog.h"
 
+/* What a thread needs to compute groups of its own (team.h). All workers have one set of weights.
+ */
+typedef struct mbt_worker {
+    mbt_plan *plan;      /* for training; NULL when that was not asked for */
+    mbt_plan *small;     /* the same for small images; NULL: none wanted */
+    mbt_plan *evaluator; /* batch norm folded; weights of its own, see mbt_evaluate */
+    mbt_loader *loader;  /* of training samples and of held-out ones; NULL without data */
+    mbt_batch *batch;    /* training groups ahead; NULL where that is not worth it */
+    int32_t *labels;     /* [group] of the group that is computed */
+    int32_t *others;     /* [group] with mixup: the other class of each sample, and */
+    float *shares;       /* the weight of its own; NULL without */
+} mbt_worker;
+
 typedef struct mbt_setup {
     mbt_comm *comm;         /* borrowed */
     mbt_log *log;           /* borrowed */
@@ -24,15 +37,14 @@ typedef struct mbt_setup {
     mbt_config config;
     mbt_dataset dataset; /* without data when it was not asked for */
     mbt_graph graph;
-    mbt_plan *plan;       /* for training; NULL when that was not asked for */
-    mbt_plan *small;      /* the same for small images, on the same weights; NULL: none wanted */
-    mbt_plan *evaluator;  /* batch norm folded; weights of its own, see mbt_evaluate */
-    mbt_sampler *sampler; /* training */
+    mbt_worker *workers; /* as many as threads when each has groups; otherwise one, whose groups all
+                            threads share */
+    int n_workers;
+    mbt_plan *plan, *small, *evaluator; /* the first worker's */
+    mbt_sampler *sampler;               /* training */
     uint32_t *train_ids, *valid_ids;
     int64_t n_train, n_valid;
     mbt_augment augment, plain; /* of training samples, of held-out ones */
-    mbt_loader *loader;         /* of both; NULL without data */
-    mbt_batch *batch;           /* training groups ahead; NULL where that is not worth it */
     int group;                  /* g */
     /* Where the next evaluation puts what is said of each sample, by its place; NULL: nowhere.
      * Borrowed; each rank puts its own share (mbt_setup_share_predictions). */
@@ -59,13 +71,13 @@ const mbt_plan *mbt_setup_digested(const mbt_setup *setup);
 
 void mbt_setup_clear(mbt_setup *setup); /* Collective. */
 
-/* mbt_augment_group with the setup's loader, or what the batch has ready. A sample that cannot be
- * had ends the job (mbt_comm_abort): the other ranks are in the middle of a step. */
-void mbt_setup_load(mbt_setup *setup, const mbt_augment *augment, const mbt_split *split,
-                    int64_t epoch, const uint32_t *ids, int n, float *x, int32_t *labels);
+/* mbt_augment_group with the worker's loader and labels, or what its batch has ready. A sample that
+ * cannot be had ends the job (mbt_comm_abort): the other ranks are in the middle of a step. */
+void mbt_setup_load(mbt_setup *setup, int worker, const mbt_augment *augment,
+                    const mbt_split *split, int64_t epoch, const uint32_t *ids, int n, float *x);
 
-/* Begins with the training group that this rank computes after that one of that step, if there is
+/* Begins with the training group that the worker computes after that one of that step, if there is
  * one in the epoch that the sampler has laid out. */
-void mbt_setup_load_ahead(mbt_setup *setup, int64_t epoch, int64_t step, int group);
+void mbt_setup_load_ahead(mbt_setup *setup, int worker, int64_t epoch, int64_t step, int group);
 
 #endif

@@ -15,20 +15,20 @@
 /* What a step needs beside the setup; plain data. */
 typedef struct mbt_step {
     mbt_setup *setup;
-    mbt_plan *plan; /* the setup's, for whole images or small ones: what steps run on */
+    bool small; /* steps run on the workers' plans for small images */
     mbt_bucket *bucket;
     float *momentum, *square; /* flat blocks of the optimizer; square: RMSprop's, or NULL */
-    int32_t *labels;          /* [group] */
-    int32_t *others;          /* [group] with mixup: the other class of each sample, and */
-    float *shares;            /* the weight of its own; NULL without */
-    mbt_timer timer;
+    int64_t *tails;           /* of each worker: what it counts in a step */
+    mbt_timer timer;          /* of the first worker's thread */
 } mbt_step;
 
 mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err) MBT_WARN_UNUSED;
 void mbt_step_clear(mbt_step *step); /* a zeroed one is allowed */
 
-/* Fills the plan's input and labels with group `group` of the step; returns its samples and ids. */
-typedef int mbt_step_input(void *context, mbt_step *step, int group, const uint32_t **ids);
+/* Fills input and labels of the worker with group `group` of the step; returns its samples and ids.
+ * Workers may call at once. */
+typedef int mbt_step_input(void *context, mbt_step *step, int worker, int group,
+                           const uint32_t **ids);
 
 /* k groups of n_samples in all are computed, summed and applied with learning rate lr.
  * stop: in, this rank's wish; out, anybody's. counts: added to, over all ranks.
@@ -45,9 +45,9 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
  * counts of the mean output for image and mirror image. MBT_DIVERGED when a loss is not finite.
  * MBT_STOPPED, within a batch, when a rank wants to stop (stop.h, with this reserve). Collective.
  */
-mbt_status mbt_evaluate(mbt_setup *setup, const float *weights, int32_t *labels,
-                        const mbt_split *split, const uint32_t *ids, int64_t n, double reserve_s,
-                        mbt_counts *counts, mbt_counts *mirrored, mbt_error *err) MBT_WARN_UNUSED;
+mbt_status mbt_evaluate(mbt_setup *setup, const float *weights, const mbt_split *split,
+                        const uint32_t *ids, int64_t n, double reserve_s, mbt_counts *counts,
+                        mbt_counts *mirrored, mbt_error *err) MBT_WARN_UNUSED;
 
 /* ---- a run ---- */
 

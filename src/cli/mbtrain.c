@@ -242,14 +242,11 @@ static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup,
                                   const mbt_progress_state *at, mbt_error *err)
 {
     mbt_predictions predictions = {0};
-    int32_t *labels = calloc((size_t)setup->group, sizeof *labels);
     mbt_counts counts, mirrored;
-    mbt_status status =
-        labels != NULL ? MBT_OK : mbt_fail(err, MBT_FAILURE, "labels: out of memory");
-    status = mbt_comm_agree(s->comm, status, err);
-    if (status == MBT_OK && setup->n_valid > 0) {
-        status = mbt_evaluate(setup, NULL, labels, &setup->dataset.train, setup->valid_ids,
-                              setup->n_valid, 0, &counts, NULL, err);
+    mbt_status status = MBT_OK;
+    if (setup->n_valid > 0) {
+        status = mbt_evaluate(setup, NULL, &setup->dataset.train, setup->valid_ids, setup->n_valid,
+                              0, &counts, NULL, err);
         if (status == MBT_OK && mbtrain_is_root(s)) {
             print_counts("validation", &counts);
         }
@@ -259,8 +256,8 @@ static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup,
     }
     if (status == MBT_OK) {
         const bool flip = setup->config.evaluate.flip;
-        status = mbt_evaluate(setup, NULL, labels, &setup->dataset.test, NULL,
-                              setup->dataset.test.n, 0, &counts, flip ? &mirrored : NULL, err);
+        status = mbt_evaluate(setup, NULL, &setup->dataset.test, NULL, setup->dataset.test.n, 0,
+                              &counts, flip ? &mirrored : NULL, err);
         if (status == MBT_OK && mbtrain_is_root(s)) {
             print_counts("test", &counts);
             if (flip) {
@@ -272,7 +269,6 @@ static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup,
         status = write_predictions(s, setup, &predictions, at, err);
     }
     mbt_predictions_clear(&predictions);
-    free(labels);
     return status;
 }
 

@@ -201,7 +201,7 @@ static const mbt_row rows[] = {
     {"plan.kernels", MBT_ROW_TEXT, FIELD(plan.kernels), "auto", 1, 0, kernel_names, "",
      "set of kernels; auto: the fastest this machine has"},
     {"plan.threads", MBT_ROW_I64, FIELD(plan.threads), "1", 1, 64, NULL, "",
-     "threads of a rank; they share a group's tiles and change no bit of the result"},
+     "threads of a rank, each with whole groups while there are enough; they change no bit"},
     {"plan.storage", MBT_ROW_ENUM, FIELD(plan.storage), "fp32", 0, 0, storage_names, "",
      "what convolution outputs and their gradients are kept in between passes; arithmetic is fp32"},
     {"plan.tile", MBT_ROW_I64, FIELD(plan.tile), "0", 0, 4096, NULL, "samples",

@@ -1,4 +1,5 @@
 /* Tiles, views and sources, for forward and backward alike. */
+#include <omp.h>
 #include <string.h>
 
 #include "exec_tile.h"
@@ -166,6 +167,11 @@ void mbt_exec_prepare(mbt_plan *plan)
         prepare_pass(plan, s, &s->forward);
         prepare_pass(plan, s, &s->backward_data);
     }
+}
+
+bool mbt_exec_is_shared(const mbt_plan *plan)
+{
+    return plan->options.threads > 1 && !omp_in_parallel();
 }
 
 float *mbt_exec_input(mbt_plan *plan)

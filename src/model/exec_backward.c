@@ -196,7 +196,7 @@ static void add_wave(mbt_plan *plan, const mbt_segment *s, int wave, int n_wave,
         return;
     }
     const mbt_slice *slice = &plan->params.slices[s->weight];
-    const size_t n = slice->stored, parts = (size_t)plan->options.threads;
+    const size_t n = slice->stored, parts = (size_t)omp_get_num_threads();
     const size_t from = n * (size_t)thread / parts, to = n * ((size_t)thread + 1) / parts;
     float *gradient = plan->gradient + slice->offset;
     for (int l = wave == 0 ? 1 : 0; l < n_wave; l++) {
@@ -228,7 +228,7 @@ static void backward_segment(mbt_plan *plan, const mbt_segment *s, int n, float 
                              const mbt_exec_dropout *dropout, const struct listener *listener)
 {
     const int thread = omp_get_thread_num();
-    const int n_tiles = mbt_tile_count(s, n), n_lanes = plan->options.threads;
+    const int n_tiles = mbt_tile_count(s, n), n_lanes = omp_get_num_threads();
     if (thread == 0 && s->norm >= 0) {
         finish_norm(plan, s, n, stats_scale);
     }
@@ -255,7 +255,7 @@ void mbt_exec_backward(mbt_plan *plan, int n, float stats_scale, const mbt_exec_
                        mbt_exec_ready *ready, void *context)
 {
     const struct listener listener = {ready, context};
-#pragma omp parallel num_threads(plan->options.threads) if (plan->options.threads > 1)
+#pragma omp parallel num_threads(plan->options.threads) if (mbt_exec_is_shared(plan))
     for (int i = plan->n_segments - 1; i >= 0; i--) {
         const mbt_segment *s = &plan->segments[i];
         backward_segment(plan, s, n, stats_scale, dropout, &listener);

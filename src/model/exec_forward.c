@@ -124,12 +124,13 @@ static void finish_statistics(mbt_plan *plan, const mbt_segment *s, int n)
     }
 }
 
-/* Runs in every thread of a team. Tiles go in waves of one a lane; between waves the first thread
+/* Runs in every thread of a team. Tiles go in waves of one a thread; between waves the first thread
  * adds up, in tile order, what they left in their lanes. */
 static void forward_segment(mbt_plan *plan, const mbt_segment *s, int n, bool training,
-                            const mbt_exec_dropout *dropout, int thread)
+                            const mbt_exec_dropout *dropout)
 {
-    const int n_tiles = mbt_tile_count(s, n), n_lanes = plan->options.threads;
+    const int n_tiles = mbt_tile_count(s, n);
+    const int thread = omp_get_thread_num(), n_lanes = omp_get_num_threads();
     const bool moments = training && s->norm >= 0;
     for (int wave = 0; wave < n_tiles; wave += n_lanes) {
         if (wave + thread < n_tiles) {
@@ -158,9 +159,9 @@ static void forward_segment(mbt_plan *plan, const mbt_segment *s, int n, bool tr
 
 static void forward(mbt_plan *plan, int n, bool training, const mbt_exec_dropout *dropout)
 {
-#pragma omp parallel num_threads(plan->options.threads) if (plan->options.threads > 1)
+#pragma omp parallel num_threads(plan->options.threads) if (mbt_exec_is_shared(plan))
     for (int i = 0; i < plan->n_segments; i++) {
-        forward_segment(plan, &plan->segments[i], n, training, dropout, omp_get_thread_num());
+        forward_segment(plan, &plan->segments[i], n, training, dropout);
     }
 }
 

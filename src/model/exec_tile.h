@@ -46,6 +46,9 @@ void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *segment, const mbt_c
 void mbt_dropout_scale(const mbt_segment *segment, const mbt_tile *tile,
                        const mbt_exec_dropout *dropout, mbt_map from, mbt_map to);
 
+/* Whether threads share this call's group: not when each of them computes one of its own. */
+bool mbt_exec_is_shared(const mbt_plan *plan);
+
 /* In the thread of the first lane: the time since the last mark was spent on `op` of the segment.
  * MBT_OP_COUNT: on none that counts.
  */

@@ -70,7 +70,8 @@ static mbt_status check_shared(const mbt_plan *plan, mbt_error *err)
                a->stored == b->stored;
     }
     return same ? MBT_OK
-                : mbt_fail(err, MBT_FAILURE, "plan: another image size has other parameters");
+                : mbt_fail(err, MBT_FAILURE,
+                           "plan: what it shares weights with has other parameters");
 }
 
 mbt_status mbt_plan_create(const mbt_graph *graph, const mbt_plan_options *options, mbt_plan **out,

@@ -233,11 +233,12 @@ static void lay_all(mbt_plan *plan, struct cursor *c, const struct span *spans, 
 {
     const bool training = plan->options.training;
     size_t at = c->total;
-    if (plan->options.shares != NULL) {
-        plan->weights = plan->options.shares->weights;
-        plan->gradient = plan->options.shares->gradient;
+    const mbt_plan *shares = plan->options.shares;
+    plan->weights =
+        shares != NULL ? shares->weights : take(c, plan->params.n_floats * sizeof(float));
+    if (shares != NULL && !plan->options.own_gradient) {
+        plan->gradient = shares->gradient;
     } else {
-        plan->weights = take(c, plan->params.n_floats * sizeof(float));
         plan->gradient = training ? take(c, plan->params.n_floats * sizeof(float)) : NULL;
     }
     if (!training) {

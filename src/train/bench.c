@@ -6,6 +6,7 @@
 #include "mbt/exec.h"
 #include "mbt/init.h"
 #include "mbt/rng.h"
+#include "mbt/team.h"
 
 enum { WARM_UP = 3 };
 
@@ -15,10 +16,11 @@ int mbt_bench_group(const mbt_bench_work *work, int group)
 }
 
 /* Group sizes of the batch as the sampler cuts it; the input was drawn before. */
-static int drawn_group(void *context, mbt_step *step, int group, const uint32_t **ids)
+static int drawn_group(void *context, mbt_step *step, int worker, int group, const uint32_t **ids)
 {
     const mbt_bench_work *work = context;
     (void)step;
+    (void)worker;
     *ids = work->ids;
     return mbt_bench_group(work, group);
 }
@@ -37,12 +39,18 @@ int mbt_bench_evaluations(const mbt_bench_work *work)
     return (work->n_samples + each - 1) / each;
 }
 
+static void evaluate_group(void *context, int worker, int group)
+{
+    const mbt_setup *setup = context;
+    mbt_plan *plan = setup->workers[worker].evaluator;
+    (void)group;
+    mbt_exec_evaluate(plan, plan->options.group);
+}
+
 void mbt_bench_evaluate(mbt_bench_work *work)
 {
-    mbt_plan *plan = work->setup->evaluator;
-    for (int i = 0; i < mbt_bench_evaluations(work); i++) {
-        mbt_exec_evaluate(plan, plan->options.group);
-    }
+    mbt_team_run(work->setup->n_workers, 0, mbt_bench_evaluations(work), evaluate_group,
+                 work->setup);
 }
 
 static int ascending(const void *a, const void *b)
@@ -101,11 +109,14 @@ static void time_evaluation(mbt_bench_work *work, double *seconds, int n_steps, 
     mbt_setup *setup = work->setup;
     mbt_plan *plan = setup->evaluator;
     memcpy(plan->weights, setup->plan->weights, plan->params.n_floats * sizeof(float));
-    mbt_exec_prepare(plan);
     const mbt_layout *in = &plan->values[plan->input].layout;
-    memcpy(mbt_exec_input(plan), mbt_exec_input(setup->plan),
-           (size_t)plan->options.group * (size_t)in->c * (size_t)in->h * (size_t)in->w *
-               sizeof(float));
+    const size_t floats =
+        (size_t)plan->options.group * (size_t)in->c * (size_t)in->h * (size_t)in->w;
+    for (int w = 0; w < setup->n_workers; w++) {
+        mbt_plan *each = setup->workers[w].evaluator;
+        mbt_exec_prepare(each);
+        memcpy(mbt_exec_input(each), mbt_exec_input(setup->plan), floats * sizeof(float));
+    }
     for (int i = 0; i < WARM_UP + n_steps; i++) {
         mbt_comm_barrier(setup->comm);
         const double from = mbt_timer_clock();
@@ -130,9 +141,14 @@ static void draw_input(mbt_bench_work *work)
     for (size_t i = 0; i < n; i++) {
         pixels[i] = mbt_rng_normal(&rng);
     }
+    int32_t *labels = setup->workers[0].labels;
     for (int i = 0; i < setup->group; i++) {
-        work->step.labels[i] = (int32_t)mbt_rng_below(
+        labels[i] = (int32_t)mbt_rng_below(
             &rng, (uint32_t)setup->plan->values[setup->plan->output].layout.c);
+    }
+    for (int w = 1; w < setup->n_workers; w++) {
+        memcpy(mbt_exec_input(setup->workers[w].plan), pixels, n * sizeof *pixels);
+        memcpy(setup->workers[w].labels, labels, (size_t)setup->group * sizeof *labels);
     }
 }
 

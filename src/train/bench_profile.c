@@ -5,12 +5,19 @@
 #include "bench_parts.h"
 #include "mbt/exec.h"
 #include "mbt/loss.h"
+#include "mbt/team.h"
 
 enum { PROFILED = 3, PIECES = 7 };
 
-/* Means over PROFILED runs, and what each operation had to do on the images of the first lane. */
-static void fill_table(const mbt_plan *plan, const double *profile, const int *group_sizes,
-                       int n_groups, mbt_bench_table *table)
+/* A group that the first worker computes: n images, alone or in the first lane of a team. */
+struct call {
+    int n;
+    bool alone;
+};
+
+/* Means over PROFILED runs, and what each operation had to do on the images of the first thread. */
+static void fill_table(const mbt_plan *plan, const double *profile, const struct call *calls,
+                       int n_calls, mbt_bench_table *table)
 {
     for (int i = 0; i < plan->n_segments; i++) {
         const mbt_segment *s = &plan->segments[i];
@@ -18,9 +25,10 @@ static void fill_table(const mbt_plan *plan, const double *profile, const int *g
         layer->name = s->name;
         for (int op = 0; op < MBT_OP_COUNT; op++) {
             layer->seconds[op] = profile[i * MBT_OP_COUNT + op] / PROFILED;
-            for (int g = 0; g < n_groups; g++) {
-                const mbt_cost cost =
-                    mbt_cost_of(plan, s, (mbt_op)op, mbt_cost_first_lane(plan, s, group_sizes[g]));
+            for (int c = 0; c < n_calls; c++) {
+                const int images =
+                    calls[c].alone ? calls[c].n : mbt_cost_first_lane(plan, s, calls[c].n);
+                const mbt_cost cost = mbt_cost_of(plan, s, (mbt_op)op, images);
                 layer->cost[op].flops += cost.flops;
                 layer->cost[op].bytes += cost.bytes;
             }
@@ -62,19 +70,25 @@ static void profile_evaluation(mbt_bench_work *work, double *profile, mbt_bench_
     mbt_exec_profile(plan, NULL);
 }
 
-/* Groups of rank zero in a step, or calls of an evaluation. */
-static int sizes_of(const mbt_bench_work *work, bool training, int **sizes)
+/* The first worker's groups of rank zero in a step, or in an evaluation. */
+static int calls_of(const mbt_bench_work *work, bool training, struct call **calls)
 {
-    int first = 0, last = mbt_bench_evaluations(work);
+    const mbt_setup *setup = work->setup;
+    const int workers = setup->n_workers;
+    int first = 0, last = mbt_bench_evaluations(work), n = 0;
     if (training) {
-        mbt_sampler_share(work->k, 0, mbt_comm_size(work->setup->comm), &first, &last);
+        mbt_sampler_share(work->k, 0, mbt_comm_size(setup->comm), &first, &last);
     }
-    *sizes = calloc((size_t)(last - first) + 1, sizeof **sizes);
-    for (int i = first; i < last && *sizes != NULL; i++) {
-        (*sizes)[i - first] =
-            training ? mbt_bench_group(work, i) : work->setup->evaluator->options.group;
+    const int together = mbt_team_groups(workers, last - first, 1) * workers;
+    *calls = calloc((size_t)(last - first) + 1, sizeof **calls);
+    for (int i = mbt_team_first(workers, first, last, 0); i < last && *calls != NULL;
+         i = mbt_team_next(workers, first, last, 0, i)) {
+        (*calls)[n++] = (struct call){
+            training ? mbt_bench_group(work, i) : setup->evaluator->options.group,
+            i - first < together,
+        };
     }
-    return last - first;
+    return n;
 }
 
 static mbt_status profile_plan(mbt_bench_work *work, bool training, mbt_bench_table *table,
@@ -83,11 +97,11 @@ static mbt_status profile_plan(mbt_bench_work *work, bool training, mbt_bench_ta
     const mbt_setup *setup = work->setup;
     const mbt_plan *plan = training ? setup->plan : setup->evaluator;
     const size_t n = (size_t)plan->n_segments;
-    int *sizes = NULL;
-    const int n_sizes = sizes_of(work, training, &sizes);
+    struct call *calls = NULL;
+    const int n_calls = calls_of(work, training, &calls);
     double *profile = calloc(n * MBT_OP_COUNT, sizeof *profile);
     table->layers = calloc(n, sizeof *table->layers);
-    mbt_status status = profile != NULL && sizes != NULL && table->layers != NULL
+    mbt_status status = profile != NULL && calls != NULL && table->layers != NULL
                             ? MBT_OK
                             : mbt_fail(err, MBT_FAILURE, "profile: out of memory");
     status = mbt_comm_agree(setup->comm, status, err);
@@ -97,10 +111,10 @@ static mbt_status profile_plan(mbt_bench_work *work, bool training, mbt_bench_ta
         profile_evaluation(work, profile, table);
     }
     if (status == MBT_OK) {
-        fill_table(plan, profile, sizes, n_sizes, table);
+        fill_table(plan, profile, calls, n_calls, table);
     }
     free(profile);
-    free(sizes);
+    free(calls);
     return status;
 }
 
@@ -121,7 +135,7 @@ struct watch {
 static void note_ready(void *context, size_t first, size_t count)
 {
     struct watch *watch = context;
-    mbt_bucket_add(watch->bucket, first, count);
+    mbt_bucket_add(mbt_bucket_part(watch->bucket, 0), first, count);
     const double now = mbt_timer_clock();
     for (int i = 0; i < mbt_bucket_count(watch->bucket) && i < MBT_BASIS_BUCKETS; i++) {
         size_t from, n;
@@ -132,37 +146,62 @@ static void note_ready(void *context, size_t first, size_t count)
     }
 }
 
-/* Groups that are never the last of their step: no message starts. */
-static void time_groups(mbt_bench_work *work, mbt_basis *basis)
+struct pieces {
+    mbt_bench_work *work;
+    mbt_basis *basis;
+};
+
+/* Groups of every worker at once, the first one's measured; never the last of their step: no
+ * message starts. */
+static void time_worker(void *context, int worker, int group)
 {
-    mbt_plan *plan = work->setup->plan;
+    const struct pieces *pieces = context;
+    const mbt_bench_work *work = pieces->work;
+    mbt_basis *basis = pieces->basis;
+    const mbt_worker *w = &work->setup->workers[worker];
+    mbt_plan *plan = w->plan;
     const mbt_layout *out = &plan->values[plan->output].layout;
     const mbt_exec_dropout dropout = {1, 0, work->ids};
     const mbt_exec_dropout *drop = work->setup->config.network.dropout > 0 ? &dropout : NULL;
     const int n = mbt_bench_group(work, 0);
     struct watch watch = {.bucket = work->step.bucket};
-    double group[PIECES], backward[PIECES];
+    void *part = mbt_bucket_part(work->step.bucket, worker);
+    double whole[PIECES], backward[PIECES];
     mbt_loss_sums sums;
-    mbt_bucket_begin(watch.bucket, PIECES + 2, PIECES + 2);
+    (void)group;
     for (int i = -1; i < PIECES; i++) { /* the first warms up */
         const double from = mbt_timer_clock();
         mbt_exec_forward(plan, n, drop);
-        mbt_loss_softmax(mbt_exec_output(plan), n, mbt_layout_stored(out), out->c,
-                         work->step.labels, work->setup->config.train.label_smoothing,
-                         1.0 / work->n_samples, mbt_exec_output_gradient(plan), &sums);
+        mbt_loss_softmax(mbt_exec_output(plan), n, mbt_layout_stored(out), out->c, w->labels,
+                         work->setup->config.train.label_smoothing, 1.0 / work->n_samples,
+                         mbt_exec_output_gradient(plan), &sums);
         const double half = mbt_timer_clock();
+        if (worker > 0) {
+            mbt_exec_backward(plan, n, 1, drop, mbt_bucket_add, part);
+            continue;
+        }
         mbt_exec_backward(plan, n, 1, drop, note_ready, &watch);
         const double to = mbt_timer_clock();
         for (int b = 0; b < basis->n_buckets && i >= 0; b++) {
             basis->buckets[b].ready_s += (to - watch.at[b]) / PIECES;
         }
         if (i >= 0) {
-            group[i] = to - from;
+            whole[i] = to - from;
             backward[i] = to - half;
         }
     }
-    basis->group_s = mbt_bench_median(group, PIECES);
-    basis->backward_s = mbt_bench_median(backward, PIECES);
+    if (worker == 0) {
+        basis->group_s = mbt_bench_median(whole, PIECES) / work->setup->n_workers;
+        basis->backward_s = mbt_bench_median(backward, PIECES);
+    }
+}
+
+static void time_groups(mbt_bench_work *work, mbt_basis *basis)
+{
+    const int workers = work->setup->n_workers, groups = (PIECES + 2) * workers;
+    struct pieces pieces = {work, basis};
+    mbt_bucket_begin(work->step.bucket, groups, groups);
+    mbt_team_run(workers, 0, workers, time_worker, &pieces);
 }
 
 static void time_once(mbt_bench_work *work, mbt_basis *basis)

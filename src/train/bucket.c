@@ -1,10 +1,13 @@
-/* Gradients of groups become sums over ranks, bucket by bucket, while the backward pass runs. */
+/* Gradients of groups become sums over workers and ranks, bucket by bucket, while the backward pass
+ * runs. */
 #include "mbt/bucket.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "mbt/bf16.h"
+#include "mbt/team.h"
 
 /* Floats of a bucket: large enough to be worth a message, small enough that the first sums start
  * early in the backward pass. */
@@ -15,21 +18,29 @@ struct range {
     mbt_request *request;
 };
 
+/* Sums of the groups of one worker. */
+struct part {
+    mbt_bucket *bucket;
+    const mbt_plan *plan;
+    int64_t *integers; /* exact: of the whole block */
+    float *floats;     /* fp32 and bf16 */
+    int n_mine, done;  /* groups of this worker in the step, and how many are complete */
+    size_t written;    /* floats of the running group that are there */
+    bool good;
+    atomic_size_t complete; /* floats to which nothing more is added in this step */
+};
+
 struct mbt_bucket {
     mbt_comm *comm;
-    mbt_plan *plan;
+    mbt_plan *plan; /* gets the batch's gradient */
     mbt_reduce reduce;
-    int64_t *integers; /* exact: sums of the whole block */
-    float *floats;     /* fp32 and bf16 */
-    uint16_t *halves;  /* bf16: what travels */
+    struct part *parts; /* of the workers; the first becomes the rank's sum, then the batch's */
+    int n_parts;
+    uint16_t *halves; /* bf16: what travels */
     struct range *ranges;
     int n_ranges;
-
-    int n_mine, done; /* groups of this rank in the step, and how many are complete */
-    size_t written;   /* floats of the running group that are there */
-    int next;         /* range whose sum starts next */
-    int64_t limit;    /* 2^62 / k */
-    bool good;
+    int next;      /* range whose sum starts next */
+    int64_t limit; /* 2^62 / k */
 };
 
 /* Cuts the block at segment ends, at least BUCKET_FLOATS a piece. */
@@ -53,31 +64,42 @@ static mbt_status make_ranges(mbt_bucket *b, mbt_error *err)
     return MBT_OK;
 }
 
-mbt_status mbt_bucket_create(mbt_comm *comm, mbt_plan *plan, mbt_reduce reduce, mbt_bucket **bucket,
-                             mbt_error *err)
+static mbt_status make_parts(mbt_bucket *b, const mbt_setup *setup, mbt_error *err)
+{
+    const size_t n = b->plan->params.n_floats;
+    b->parts = calloc((size_t)setup->n_workers, sizeof *b->parts);
+    bool whole = b->parts != NULL;
+    for (int w = 0; w < setup->n_workers && whole; w++) {
+        struct part *part = &b->parts[b->n_parts++];
+        part->bucket = b;
+        part->plan = setup->workers[w].plan;
+        if (b->reduce == MBT_REDUCE_EXACT) {
+            part->integers = calloc(n, sizeof *part->integers);
+        } else {
+            part->floats = calloc(n, sizeof *part->floats);
+        }
+        whole = part->integers != NULL || part->floats != NULL;
+    }
+    if (b->reduce == MBT_REDUCE_BF16) {
+        b->halves = calloc(n, sizeof *b->halves);
+        whole = whole && b->halves != NULL;
+    }
+    return whole ? MBT_OK
+                 : mbt_fail(err, MBT_FAILURE, "gradient sums: no memory for %zu values", n);
+}
+
+mbt_status mbt_bucket_create(const mbt_setup *setup, mbt_bucket **bucket, mbt_error *err)
 {
     mbt_bucket *b = calloc(1, sizeof *b);
     if (b == NULL) {
         return mbt_fail(err, MBT_FAILURE, "gradient buckets: out of memory");
     }
-    b->comm = comm;
-    b->plan = plan;
-    b->reduce = reduce;
-    const size_t n = plan->params.n_floats;
+    b->comm = setup->comm;
+    b->plan = setup->plan;
+    b->reduce = setup->config.train.reduce;
     mbt_status status = make_ranges(b, err);
     if (status == MBT_OK) {
-        if (reduce == MBT_REDUCE_EXACT) {
-            b->integers = calloc(n, sizeof *b->integers);
-        } else {
-            b->floats = calloc(n, sizeof *b->floats);
-        }
-        if (b->reduce == MBT_REDUCE_BF16) {
-            b->halves = calloc(n, sizeof *b->halves);
-        }
-        if ((b->integers == NULL && b->floats == NULL) ||
-            (b->reduce == MBT_REDUCE_BF16 && b->halves == NULL)) {
-            status = mbt_fail(err, MBT_FAILURE, "gradient sums: no memory for %zu values", n);
-        }
+        status = make_parts(b, setup, err);
     }
     if (status != MBT_OK) {
         mbt_bucket_destroy(b);
@@ -90,8 +112,11 @@ mbt_status mbt_bucket_create(mbt_comm *comm, mbt_plan *plan, mbt_reduce reduce, 
 void mbt_bucket_destroy(mbt_bucket *b)
 {
     if (b != NULL) {
-        free(b->integers);
-        free(b->floats);
+        for (int w = 0; w < b->n_parts; w++) {
+            free(b->parts[w].integers);
+            free(b->parts[w].floats);
+        }
+        free(b->parts);
         free(b->halves);
         free(b->ranges);
         free(b);
@@ -109,26 +134,50 @@ void mbt_bucket_range(const mbt_bucket *b, int index, size_t *first, size_t *cou
     *count = b->ranges[index].count;
 }
 
+/* The other workers' sums of a range to those of the first. */
+static void merge(mbt_bucket *b, const struct range *r)
+{
+    int64_t *integers = b->parts[0].integers;
+    float *floats = b->parts[0].floats;
+    for (int w = 1; w < b->n_parts && b->parts[w].n_mine > 0; w++) {
+        const struct part *other = &b->parts[w];
+        for (size_t i = r->first; i < r->first + r->count; i++) {
+            if (integers != NULL) {
+                integers[i] += other->integers[i];
+            } else {
+                floats[i] += other->floats[i];
+            }
+        }
+    }
+}
+
 static void start(mbt_bucket *b, struct range *r)
 {
+    const struct part *sum = &b->parts[0];
     switch (b->reduce) {
     case MBT_REDUCE_EXACT:
-        r->request = mbt_comm_start_sum(b->comm, MBT_COMM_I64, b->integers + r->first, r->count);
+        r->request = mbt_comm_start_sum(b->comm, MBT_COMM_I64, sum->integers + r->first, r->count);
         break;
     case MBT_REDUCE_FP32:
-        r->request = mbt_comm_start_sum(b->comm, MBT_COMM_F32, b->floats + r->first, r->count);
+        r->request = mbt_comm_start_sum(b->comm, MBT_COMM_F32, sum->floats + r->first, r->count);
         break;
     case MBT_REDUCE_BF16:
-        mbt_bf16_pack(b->floats + r->first, r->count, b->halves + r->first);
+        mbt_bf16_pack(sum->floats + r->first, r->count, b->halves + r->first);
         r->request = mbt_comm_start_sum(b->comm, MBT_COMM_BF16, b->halves + r->first, r->count);
         break;
     }
 }
 
-/* Starts the sums of all ranges that end at or before `end`. */
-static void start_until(mbt_bucket *b, size_t end)
+/* Starts the sums of all ranges that every worker has completed. */
+static void start_complete(mbt_bucket *b)
 {
+    size_t end = b->plan->params.n_floats;
+    for (int w = 0; w < b->n_parts; w++) {
+        const size_t complete = atomic_load(&b->parts[w].complete);
+        end = complete < end ? complete : end;
+    }
     while (b->next < b->n_ranges && b->ranges[b->next].first + b->ranges[b->next].count <= end) {
+        merge(b, &b->ranges[b->next]);
         start(b, &b->ranges[b->next++]);
     }
 }
@@ -142,23 +191,32 @@ static void poll_started(mbt_bucket *b)
 
 void mbt_bucket_begin(mbt_bucket *b, int k, int n_mine)
 {
-    b->n_mine = n_mine;
-    b->done = 0;
-    b->written = 0;
+    const size_t n = b->plan->params.n_floats;
     b->next = 0;
     b->limit = ((int64_t)1 << 62) / k;
-    b->good = true;
+    for (int w = 0; w < b->n_parts; w++) {
+        struct part *part = &b->parts[w];
+        part->n_mine = mbt_team_groups(b->n_parts, n_mine, w);
+        part->done = 0;
+        part->written = 0;
+        part->good = true;
+        atomic_store(&part->complete, part->n_mine > 0 ? 0 : n);
+    }
     if (n_mine == 0) {
-        const size_t n = b->plan->params.n_floats;
         for (size_t i = 0; i < n; i++) {
-            if (b->integers != NULL) {
-                b->integers[i] = 0;
+            if (b->reduce == MBT_REDUCE_EXACT) {
+                b->parts[0].integers[i] = 0;
             } else {
-                b->floats[i] = 0;
+                b->parts[0].floats[i] = 0;
             }
         }
-        start_until(b, n);
+        start_complete(b);
     }
+}
+
+void *mbt_bucket_part(mbt_bucket *b, int worker)
+{
+    return &b->parts[worker];
 }
 
 static bool add_floats(const float *x, size_t count, bool add, float *sum)
@@ -173,42 +231,53 @@ static bool add_floats(const float *x, size_t count, bool add, float *sum)
 
 void mbt_bucket_add(void *context, size_t first, size_t count)
 {
-    mbt_bucket *b = context;
-    if (count == 0) {
+    struct part *part = context;
+    mbt_bucket *b = part->bucket;
+    const bool leads = part == b->parts;
+    if (count > 0) {
+        const float *x = part->plan->gradient + first;
+        const bool add = part->done > 0;
+        const bool good = b->reduce == MBT_REDUCE_EXACT
+                              ? part->plan->k_quantise->run.quantise(x, count, b->limit, add,
+                                                                     part->integers + first)
+                              : add_floats(x, count, add, part->floats + first);
+        part->good = part->good && good;
+        part->written = first + count;
+        if (part->done == part->n_mine - 1) {
+            atomic_store(&part->complete, part->written);
+        }
+        if (part->written == part->plan->params.n_floats) {
+            part->done++;
+            part->written = 0;
+        }
+    }
+    if (leads) {
+        start_complete(b);
         poll_started(b);
-        return;
-    }
-    const float *x = b->plan->gradient + first;
-    const bool add = b->done > 0;
-    const bool good =
-        b->reduce == MBT_REDUCE_EXACT
-            ? b->plan->k_quantise->run.quantise(x, count, b->limit, add, b->integers + first)
-            : add_floats(x, count, add, b->floats + first);
-    b->good = b->good && good;
-    b->written = first + count;
-    if (b->done == b->n_mine - 1) {
-        start_until(b, b->written);
-    }
-    if (b->written == b->plan->params.n_floats) {
-        b->done++;
-        b->written = 0;
     }
 }
 
 bool mbt_bucket_finish(mbt_bucket *b)
 {
     float *to = b->plan->gradient;
+    const struct part *sum = &b->parts[0];
     const double unit = 1.0 / 1099511627776.0; /* 2^-40 */
+    bool good = true;
+    start_complete(b);
+    for (int w = 0; w < b->n_parts; w++) {
+        good = good && b->parts[w].good;
+    }
     for (int i = 0; i < b->n_ranges; i++) {
         struct range *r = &b->ranges[i];
         mbt_comm_finish(r->request);
         r->request = NULL;
         if (b->halves != NULL) {
-            mbt_bf16_unpack(b->halves + r->first, r->count, b->floats + r->first);
+            mbt_bf16_unpack(b->halves + r->first, r->count, sum->floats + r->first);
         }
         for (size_t j = r->first; j < r->first + r->count; j++) {
-            to[j] = b->integers != NULL ? (float)((double)b->integers[j] * unit) : b->floats[j];
+            to[j] =
+                sum->integers != NULL ? (float)((double)sum->integers[j] * unit) : sum->floats[j];
         }
     }
-    return b->good;
+    return good;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mbt/exec.h"
+#include "mbt/team.h"
 
 enum { ALIGNMENT = 64 }; /* kernels read whole cache lines; slices are cut for it */
 
@@ -50,18 +51,48 @@ static struct cut cut_samples(const mbt_setup *setup)
                                   : (struct cut){(int)(samples / setup->group), setup->group};
 }
 
+/* Statistics under way, of the plans of all workers. */
+struct pass {
+    mbt_setup *setup;
+    mbt_bucket *bucket;
+    struct cut cut;
+};
+
+static void prepare(void *context, int worker, int group)
+{
+    const struct pass *pass = context;
+    mbt_plan *plan = pass->setup->workers[worker].plan;
+    (void)group; /* one for each worker */
+    mbt_exec_prepare(plan);
+    memset(plan->gradient, 0, plan->params.n_floats * sizeof *plan->gradient);
+}
+
 /* Image i of a group is one of the i-th n-th of the split: a set sorted by class gives groups of
  * all classes. */
-static void load_group(mbt_setup *setup, struct cut cut, int group, int32_t *labels)
+static void take_group(void *context, int worker, int group)
 {
+    const struct pass *pass = context;
+    mbt_setup *setup = pass->setup;
+    const struct cut cut = pass->cut;
+    mbt_plan *plan = setup->workers[worker].plan;
     uint32_t ids[MBT_GROUP_MAX];
     const int64_t all = (int64_t)cut.k * cut.n;
     for (int i = 0; i < cut.n; i++) {
         const int64_t at = (int64_t)i * cut.k + group;
         ids[i] = setup->train_ids[at * setup->n_train / all];
     }
-    mbt_setup_load(setup, &setup->plain, &setup->dataset.train, 0, ids, cut.n,
-                   mbt_exec_input(setup->plan), labels);
+    mbt_setup_load(setup, worker, &setup->plain, &setup->dataset.train, 0, ids, cut.n,
+                   mbt_exec_input(plan));
+    mbt_exec_forward(plan, cut.n, NULL);
+    mbt_exec_statistics(plan, cut.n, 1.0f / (float)cut.k);
+    mbt_bucket_add(mbt_bucket_part(pass->bucket, worker), 0, plan->params.n_floats);
+}
+
+static void set_weights(mbt_setup *setup, float *weights)
+{
+    for (int i = 0; i < setup->n_workers; i++) {
+        setup->workers[i].plan->weights = weights;
+    }
 }
 
 static void take_statistics(const mbt_plan *plan, float *average)
@@ -75,32 +106,25 @@ static void take_statistics(const mbt_plan *plan, float *average)
     }
 }
 
-mbt_status mbt_ema_statistics(mbt_setup *setup, mbt_bucket *bucket, int32_t *labels, float *average,
-                              mbt_error *err)
+mbt_status mbt_ema_statistics(mbt_setup *setup, mbt_bucket *bucket, float *average, mbt_error *err)
 {
-    mbt_plan *plan = setup->plan;
-    float *weights = plan->weights;
-    const struct cut cut = cut_samples(setup);
+    float *weights = setup->plan->weights;
+    struct pass pass = {setup, bucket, cut_samples(setup)};
+    const int k = pass.cut.k;
     int first, last;
-    mbt_sampler_share(cut.k, mbt_comm_rank(setup->comm), mbt_comm_size(setup->comm), &first, &last);
+    mbt_sampler_share(k, mbt_comm_rank(setup->comm), mbt_comm_size(setup->comm), &first, &last);
 
-    plan->weights = average;
-    mbt_exec_prepare(plan);
-    memset(plan->gradient, 0, plan->params.n_floats * sizeof *plan->gradient);
-    mbt_bucket_begin(bucket, cut.k, last - first);
-    for (int group = first; group < last; group++) {
-        load_group(setup, cut, group, labels);
-        mbt_exec_forward(plan, cut.n, NULL);
-        mbt_exec_statistics(plan, cut.n, 1.0f / (float)cut.k);
-        mbt_bucket_add(bucket, 0, plan->params.n_floats);
-    }
+    set_weights(setup, average);
+    mbt_team_run(setup->n_workers, 0, setup->n_workers, prepare, &pass);
+    mbt_bucket_begin(bucket, k, last - first);
+    mbt_team_run(setup->n_workers, first, last, take_group, &pass);
     int64_t bad = !mbt_bucket_finish(bucket);
-    plan->weights = weights;
+    set_weights(setup, weights);
     mbt_comm_sum(setup->comm, MBT_COMM_I64, &bad, 1);
     if (bad > 0) {
         return mbt_fail(err, MBT_DIVERGED,
                         "averaged weights: batch-norm statistics are not finite");
     }
-    take_statistics(plan, average);
+    take_statistics(setup->plan, average);
     return MBT_OK;
 }

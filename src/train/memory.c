@@ -22,28 +22,31 @@ static size_t saved_bytes(const mbt_params *params, bool squares, bool average)
 
 mbt_memory mbt_memory_of(const mbt_setup *setup)
 {
-    const size_t n = setup->plan->params.n_floats;
+    const size_t n = setup->plan->params.n_floats, workers = (size_t)setup->n_workers;
     const bool squares = setup->config.optimizer.kind == MBT_OPTIMIZER_RMSPROP;
     mbt_memory m = {
-        .plan = mbt_arena_bytes(setup->plan->arena) +
-                (setup->small != NULL ? mbt_arena_bytes(setup->small->arena) : 0),
-        .evaluator = mbt_arena_bytes(setup->evaluator->arena),
         .momentum = (squares ? 2 : 1) * n * sizeof(float),
         .average = setup->config.ema.decay > 0 ? n * sizeof(float) : 0,
     };
     switch (setup->config.train.reduce) {
     case MBT_REDUCE_EXACT:
-        m.sums = n * sizeof(int64_t);
+        m.sums = workers * n * sizeof(int64_t);
         break;
     case MBT_REDUCE_FP32:
-        m.sums = n * sizeof(float);
+        m.sums = workers * n * sizeof(float);
         break;
     case MBT_REDUCE_BF16:
-        m.sums = n * (sizeof(float) + sizeof(uint16_t));
+        m.sums = n * (workers * sizeof(float) + sizeof(uint16_t));
         break;
     }
+    for (size_t i = 0; i < workers; i++) {
+        const mbt_worker *w = &setup->workers[i];
+        m.plan += mbt_arena_bytes(w->plan->arena) +
+                  (w->small != NULL ? mbt_arena_bytes(w->small->arena) : 0);
+        m.evaluator += mbt_arena_bytes(w->evaluator->arena);
+        m.images += mbt_loader_bytes(w->loader) + mbt_batch_bytes(w->batch);
+    }
     m.samples = (size_t)(3 * setup->n_train + setup->n_valid) * sizeof(uint32_t);
-    m.images = mbt_loader_bytes(setup->loader) + mbt_batch_bytes(setup->batch);
     m.code = setup->code_bytes;
     m.save = mbt_saver_bytes(&setup->plan->params, 2 + squares + (m.average > 0)) +
              2 * saved_bytes(&setup->plan->params, squares, m.average > 0) + IMAGE_STEP;

@@ -16,9 +16,9 @@ static size_t arena_of(const mbt_plan *plan)
     return plan != NULL ? mbt_arena_bytes(plan->arena) : 0;
 }
 
-/* The training plan for small images, on the weights of the one for whole images. */
+/* The worker's training plan for small images, on the weights of the one for whole images. */
 static mbt_status make_small(mbt_setup *s, const mbt_arch_request *whole,
-                             const mbt_plan_options *options, mbt_error *err)
+                             const mbt_plan_options *options, mbt_worker *w, mbt_error *err)
 {
     const int size = (int)s->config.train.small_size;
     mbt_arch_request request = *whole;
@@ -31,36 +31,99 @@ static mbt_status make_small(mbt_setup *s, const mbt_arch_request *whole,
                         size, whole->h, whole->w);
     }
     request.h = request.w = size;
-    sharing.shares = s->plan;
+    sharing.shares = w->plan;
+    sharing.own_gradient = false;
     mbt_status status = mbt_arch_build(&request, &graph, err);
     if (status == MBT_OK) {
-        status = mbt_plan_create(&graph, &sharing, &s->small, err);
+        status = mbt_plan_create(&graph, &sharing, &w->small, err);
     }
     mbt_graph_clear(&graph);
     return status;
 }
 
+/* The plans of a worker; the first one's have room for all threads. */
 static mbt_status make_plans(mbt_setup *s, const mbt_arch_request *request,
-                             mbt_plan_options *options, bool training, mbt_error *err)
+                             const mbt_plan_options *all, mbt_worker *w, mbt_error *err)
+{
+    const mbt_worker *first = w != s->workers ? s->workers : NULL;
+    mbt_plan_options options = *all;
+    mbt_status status = MBT_OK;
+    options.own_gradient = true;
+    if (first != NULL) {
+        options.threads = 1;
+    }
+    if (options.training) {
+        options.shares = first != NULL ? first->plan : NULL;
+        status = mbt_plan_create(&s->graph, &options, &w->plan, err);
+    }
+    if (options.training && s->config.train.small_size > 0 && status == MBT_OK) {
+        status = make_small(s, request, &options, w, err);
+    }
+    options.training = false;
+    options.storage = MBT_STORAGE_FP32;
+    options.group = s->group < EVALUATION_GROUP ? s->group : EVALUATION_GROUP;
+    options.shares = first != NULL ? first->evaluator : NULL;
+    return status == MBT_OK ? mbt_plan_create(&s->graph, &options, &w->evaluator, err) : status;
+}
+
+static mbt_status make_labels(const mbt_setup *s, mbt_worker *w, mbt_error *err)
+{
+    const bool mixes = s->config.augment.mixup > 0;
+    w->labels = calloc((size_t)s->group, sizeof *w->labels);
+    if (mixes) {
+        w->others = calloc((size_t)s->group, sizeof *w->others);
+        w->shares = calloc((size_t)s->group, sizeof *w->shares);
+    }
+    return w->labels != NULL && (!mixes || (w->others != NULL && w->shares != NULL))
+               ? MBT_OK
+               : mbt_fail(err, MBT_FAILURE, "labels of a group: out of memory");
+}
+
+/* Groups of a whole batch. */
+static int count_groups(const mbt_config *config)
+{
+    return (int)((config->train.batch + config->train.bn_group - 1) / config->train.bn_group);
+}
+
+static mbt_status make_workers(mbt_setup *s, const mbt_arch_request *request,
+                               const mbt_plan_options *options, mbt_error *err)
 {
     const size_t before = mbt_memory_resident();
+    const int threads = options->threads;
+    size_t arenas = 0;
     mbt_status status = MBT_OK;
-    if (training) {
-        status = mbt_plan_create(&s->graph, options, &s->plan, err);
+    s->n_workers = count_groups(&s->config) / mbt_comm_size(s->comm) >= threads ? threads : 1;
+    s->workers = calloc((size_t)s->n_workers, sizeof *s->workers);
+    if (s->workers == NULL) {
+        s->n_workers = 0;
+        return mbt_fail(err, MBT_FAILURE, "workers: out of memory");
     }
-    if (training && s->config.train.small_size > 0 && status == MBT_OK) {
-        status = make_small(s, request, options, err);
+    for (int i = 0; i < s->n_workers && status == MBT_OK; i++) {
+        mbt_worker *w = &s->workers[i];
+        status = make_plans(s, request, options, w, err);
+        if (status == MBT_OK) {
+            status = make_labels(s, w, err);
+        }
+        arenas += arena_of(w->plan) + arena_of(w->small) + arena_of(w->evaluator);
     }
-    options->training = false;
-    options->storage = MBT_STORAGE_FP32;
-    options->group = s->group < EVALUATION_GROUP ? s->group : EVALUATION_GROUP;
-    if (status == MBT_OK) {
-        status = mbt_plan_create(&s->graph, options, &s->evaluator, err);
-    }
+    s->plan = s->workers[0].plan;
+    s->small = s->workers[0].small;
+    s->evaluator = s->workers[0].evaluator;
     const size_t grown = mbt_memory_resident() - before;
-    const size_t arenas = arena_of(s->plan) + arena_of(s->small) + arena_of(s->evaluator);
     s->code_bytes = grown > arenas ? grown - arenas : 0;
     return status;
+}
+
+static void clear_worker(mbt_worker *w)
+{
+    mbt_batch_destroy(w->batch);
+    mbt_loader_destroy(w->loader);
+    mbt_plan_destroy(w->small);
+    mbt_plan_destroy(w->plan);
+    mbt_plan_destroy(w->evaluator);
+    free(w->labels);
+    free(w->others);
+    free(w->shares);
 }
 
 /* The kernel set that was asked for, or the best that every rank's processor runs. Collective. */
@@ -112,7 +175,7 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
         .training = training,
         .bn_eps = s->config.train.bn_eps,
     };
-    return make_plans(s, &request, &options, training, err);
+    return make_workers(s, &request, &options, err);
 }
 
 const mbt_plan *mbt_setup_digested(const mbt_setup *setup)
@@ -161,17 +224,27 @@ static mbt_status make_split(mbt_setup *s, mbt_error *err)
                               (uint64_t)config->train.seed, &s->sampler, err);
 }
 
-static mbt_status make_input(mbt_setup *s, bool training, mbt_error *err)
+static mbt_status make_augment(mbt_setup *s, mbt_error *err)
 {
     mbt_status status = mbt_augment_check(&s->config, &s->dataset, err);
     if (status == MBT_OK) {
         mbt_augment_init(&s->augment, &s->config, &s->dataset);
         mbt_augment_init_plain(&s->plain, &s->config, &s->dataset);
-        status = mbt_loader_create(&s->dataset, &s->augment, &s->loader, err);
     }
+    return status;
+}
+
+/* Every worker loads its own groups. */
+static mbt_status make_loaders(mbt_setup *s, bool training, mbt_error *err)
+{
     const bool worth = s->dataset.height == 0 || s->augment.crop.kind != MBT_CROP_PAD;
-    if (status == MBT_OK && training && worth && s->config.data.prefetch) {
-        status = mbt_batch_create(&s->dataset, &s->augment, s->group, &s->batch, err);
+    mbt_status status = MBT_OK;
+    for (int i = 0; i < s->n_workers && status == MBT_OK; i++) {
+        mbt_worker *w = &s->workers[i];
+        status = mbt_loader_create(&s->dataset, &s->augment, &w->loader, err);
+        if (status == MBT_OK && training && worth && s->config.data.prefetch) {
+            status = mbt_batch_create(&s->dataset, &s->augment, s->group, &w->batch, err);
+        }
     }
     return status;
 }
@@ -193,7 +266,7 @@ static void say_where(const mbt_setup *s)
 }
 
 /* The data set and everything up to the network's input. */
-static mbt_status open_data(mbt_setup *s, bool training, mbt_shape *shape, mbt_error *err)
+static mbt_status open_data(mbt_setup *s, mbt_shape *shape, mbt_error *err)
 {
     const size_t memory = (size_t)s->config.data.memory_mib << 20;
     mbt_status status = mbt_dataset_open(s->comm, s->config.data.path, memory, &s->dataset, err);
@@ -202,7 +275,7 @@ static mbt_status open_data(mbt_setup *s, bool training, mbt_shape *shape, mbt_e
         status = mbt_comm_agree(s->comm, make_split(s, err), err);
     }
     if (status == MBT_OK) {
-        status = mbt_comm_agree(s->comm, make_input(s, training, err), err);
+        status = mbt_comm_agree(s->comm, make_augment(s, err), err);
     }
     *shape =
         (mbt_shape){s->augment.channels, s->augment.height, s->augment.width, s->dataset.n_classes};
@@ -220,17 +293,19 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
     mbt_shape of_data;
     mbt_status status = MBT_OK;
     if (shape == NULL) {
-        status = open_data(setup, training, &of_data, err);
-        shape = &of_data;
+        status = open_data(setup, &of_data, err);
     }
     if (status == MBT_OK) {
-        status = mbt_comm_agree(comm, make_network(setup, shape, training, err), err);
+        status = make_network(setup, shape != NULL ? shape : &of_data, training, err);
+        status = mbt_comm_agree(comm, status, err);
+    }
+    if (status == MBT_OK && shape == NULL) {
+        status = mbt_comm_agree(comm, make_loaders(setup, training, err), err);
     }
     if (status == MBT_OK) {
         status = mbt_comm_agree(comm, agree_on_plan(setup, err), err);
     }
-    const int k =
-        (int)((config->train.batch + config->train.bn_group - 1) / config->train.bn_group);
+    const int k = count_groups(config);
     if (status == MBT_OK && training && k < mbt_comm_size(comm)) {
         mbt_log_root(
             log, MBT_LOG_WARN,
@@ -244,13 +319,12 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
 void mbt_setup_clear(mbt_setup *setup)
 {
     mbt_sampler_destroy(setup->sampler);
-    mbt_batch_destroy(setup->batch);
-    mbt_loader_destroy(setup->loader);
     free(setup->train_ids);
     free(setup->valid_ids);
-    mbt_plan_destroy(setup->small);
-    mbt_plan_destroy(setup->plan);
-    mbt_plan_destroy(setup->evaluator);
+    while (setup->n_workers > 0) { /* the first last: the others have its weights */
+        clear_worker(&setup->workers[--setup->n_workers]);
+    }
+    free(setup->workers);
     mbt_graph_clear(&setup->graph);
     if (setup->comm != NULL) {
         mbt_dataset_close(setup->comm, &setup->dataset);

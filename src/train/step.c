@@ -1,28 +1,26 @@
 /* One training step: groups forward and backward, sums, update. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "mbt/exec.h"
 #include "mbt/loss.h"
 #include "mbt/optim.h"
+#include "mbt/team.h"
 #include "mbt/trainer.h"
+
+/* What all ranks learn of a step in one message of integers. */
+enum { TAIL_SAMPLES, TAIL_TOP1, TAIL_TOP5, TAIL_LOSS, TAIL_BAD, TAIL_STOP, TAIL_COUNT };
 
 mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
 {
-    *step = (mbt_step){.setup = setup, .plan = setup->plan};
+    *step = (mbt_step){.setup = setup};
     step->momentum = calloc(setup->plan->params.n_floats, sizeof *step->momentum);
-    step->labels = calloc((size_t)setup->group, sizeof *step->labels);
+    step->tails = calloc((size_t)setup->n_workers * TAIL_COUNT, sizeof *step->tails);
     const bool squares = setup->config.optimizer.kind == MBT_OPTIMIZER_RMSPROP;
-    if (setup->config.augment.mixup > 0) {
-        step->others = calloc((size_t)setup->group, sizeof *step->others);
-        step->shares = calloc((size_t)setup->group, sizeof *step->shares);
-        if (step->others == NULL || step->shares == NULL) {
-            return mbt_fail(err, MBT_FAILURE, "mixup: out of memory");
-        }
-    }
     if (squares) {
         step->square = calloc(setup->plan->params.n_floats, sizeof *step->square);
     }
-    if (step->momentum == NULL || step->labels == NULL || (squares && step->square == NULL)) {
+    if (step->momentum == NULL || step->tails == NULL || (squares && step->square == NULL)) {
         return mbt_fail(err, MBT_FAILURE, "training step: out of memory");
     }
     for (size_t i = 0; i < setup->plan->params.n_floats && squares; i++) {
@@ -30,8 +28,7 @@ mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
     }
     mbt_timer_start(&step->timer);
     step->timer.pulse = mbt_watchdog_pulse(setup->watchdog);
-    return mbt_bucket_create(setup->comm, setup->plan, setup->config.train.reduce, &step->bucket,
-                             err);
+    return mbt_bucket_create(setup, &step->bucket, err);
 }
 
 void mbt_step_clear(mbt_step *step)
@@ -39,9 +36,7 @@ void mbt_step_clear(mbt_step *step)
     mbt_bucket_destroy(step->bucket);
     free(step->momentum);
     free(step->square);
-    free(step->labels);
-    free(step->others);
-    free(step->shares);
+    free(step->tails);
     *step = (mbt_step){0};
 }
 
@@ -57,27 +52,61 @@ static mbt_status say_diverged(mbt_comm *comm, bool mine, double lr, mbt_error *
     return mbt_comm_agree(comm, status, err);
 }
 
-/* What all ranks learn of a step in one message of integers. */
-enum { TAIL_SAMPLES, TAIL_TOP1, TAIL_TOP5, TAIL_LOSS, TAIL_BAD, TAIL_STOP, TAIL_COUNT };
+/* A step under way. */
+struct work {
+    mbt_step *step;
+    int64_t epoch;
+    int k, n_samples;
+    mbt_step_input *input;
+    void *context; /* of input */
+};
 
-static void run_group(mbt_step *step, int64_t epoch, int n, const uint32_t *ids, int k,
-                      int n_samples, int64_t *tail)
+static mbt_plan *plan_of(const mbt_step *step, int worker)
 {
-    mbt_plan *plan = step->plan;
+    const mbt_worker *w = &step->setup->workers[worker];
+    return step->small ? w->small : w->plan;
+}
+
+/* The first worker's thread keeps the time. */
+static void enter(mbt_step *step, int worker, mbt_phase phase)
+{
+    if (worker == 0) {
+        (void)mbt_timer_switch(&step->timer, phase);
+    }
+}
+
+static void prepare(void *context, int worker, int group)
+{
+    (void)group; /* one for each worker */
+    mbt_exec_prepare(plan_of(context, worker));
+}
+
+static void run_group(void *context, int worker, int group)
+{
+    const struct work *work = context;
+    mbt_step *step = work->step;
+    mbt_plan *plan = plan_of(step, worker);
+    const mbt_worker *w = &step->setup->workers[worker];
     const mbt_config *config = &step->setup->config;
     const mbt_layout *out = &plan->values[plan->output].layout;
-    const mbt_exec_dropout dropout = {(uint64_t)config->train.seed, (uint32_t)epoch, ids};
-    const mbt_exec_dropout *drop = config->network.dropout > 0 ? &dropout : NULL;
-    const mbt_targets targets = {step->labels, step->others, step->shares};
+    int64_t *tail = step->tails + (size_t)worker * TAIL_COUNT;
+    const uint32_t *ids;
     mbt_loss_sums sums;
 
-    (void)mbt_timer_switch(&step->timer, MBT_PHASE_FORWARD);
+    enter(step, worker, MBT_PHASE_INPUT);
+    const int n = work->input(work->context, step, worker, group, &ids);
+    const mbt_exec_dropout dropout = {(uint64_t)config->train.seed, (uint32_t)work->epoch, ids};
+    const mbt_exec_dropout *drop = config->network.dropout > 0 ? &dropout : NULL;
+    const mbt_targets targets = {w->labels, w->others, w->shares};
+
+    enter(step, worker, MBT_PHASE_FORWARD);
     mbt_exec_forward(plan, n, drop);
     mbt_loss_softmax_mixed(mbt_exec_output(plan), n, mbt_layout_stored(out), out->c, &targets,
-                           config->train.label_smoothing, 1.0 / n_samples,
+                           config->train.label_smoothing, 1.0 / work->n_samples,
                            mbt_exec_output_gradient(plan), &sums);
-    (void)mbt_timer_switch(&step->timer, MBT_PHASE_BACKWARD);
-    mbt_exec_backward(plan, n, 1.0f / (float)k, drop, mbt_bucket_add, step->bucket);
+    enter(step, worker, MBT_PHASE_BACKWARD);
+    mbt_exec_backward(plan, n, 1.0f / (float)work->k, drop, mbt_bucket_add,
+                      mbt_bucket_part(step->bucket, worker));
 
     const bool finite = mbt_counts_loss_fits(sums.loss);
     tail[TAIL_SAMPLES] += n;
@@ -87,27 +116,33 @@ static void run_group(mbt_step *step, int64_t epoch, int n, const uint32_t *ids,
     tail[TAIL_BAD] += !finite;
 }
 
+/* The workers' counts; returns them. */
+static int64_t *add_tails(const mbt_step *step)
+{
+    for (int i = TAIL_COUNT; i < step->setup->n_workers * TAIL_COUNT; i++) {
+        step->tails[i % TAIL_COUNT] += step->tails[i];
+    }
+    return step->tails;
+}
+
 mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, double lr,
                         mbt_step_input *input, void *context, bool *stop, mbt_counts *counts,
                         mbt_error *err)
 {
     mbt_setup *setup = step->setup;
-    mbt_plan *plan = step->plan;
-    int64_t tail[TAIL_COUNT] = {0};
+    mbt_plan *plan = plan_of(step, 0);
+    struct work work = {step, epoch, k, n_samples, input, context};
     int first, last;
     mbt_sampler_share(k, mbt_comm_rank(setup->comm), mbt_comm_size(setup->comm), &first, &last);
 
     (void)mbt_timer_switch(&step->timer, MBT_PHASE_FORWARD);
-    mbt_exec_prepare(plan);
+    memset(step->tails, 0, (size_t)setup->n_workers * TAIL_COUNT * sizeof *step->tails);
+    mbt_team_run(setup->n_workers, 0, setup->n_workers, prepare, step);
     mbt_bucket_begin(step->bucket, k, last - first);
-    for (int group = first; group < last; group++) {
-        const uint32_t *ids;
-        (void)mbt_timer_switch(&step->timer, MBT_PHASE_INPUT);
-        const int n = input(context, step, group, &ids);
-        run_group(step, epoch, n, ids, k, n_samples, tail);
-    }
+    mbt_team_run(setup->n_workers, first, last, run_group, &work);
 
     (void)mbt_timer_switch(&step->timer, MBT_PHASE_REDUCE);
+    int64_t *tail = add_tails(step);
     tail[TAIL_BAD] += !mbt_bucket_finish(step->bucket);
     const bool bad = tail[TAIL_BAD] > 0;
     tail[TAIL_STOP] = *stop;

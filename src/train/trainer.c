@@ -38,32 +38,32 @@ struct trainer {
 };
 
 /* Whole images go through the input of the plan for them; small ones are made from those. */
-static void load_small(const mbt_setup *setup, int n)
+static void load_small(const mbt_worker *w, int n)
 {
-    const mbt_layout *whole = &setup->plan->values[setup->plan->input].layout;
-    const mbt_layout *small = &setup->small->values[setup->small->input].layout;
-    mbt_shrink(mbt_exec_input(setup->plan), n * whole->c, whole->h, small->h,
-               mbt_exec_input(setup->small));
+    const mbt_layout *whole = &w->plan->values[w->plan->input].layout;
+    const mbt_layout *small = &w->small->values[w->small->input].layout;
+    mbt_shrink(mbt_exec_input(w->plan), n * whole->c, whole->h, small->h, mbt_exec_input(w->small));
 }
 
-static int load_group(void *context, mbt_step *step, int group, const uint32_t **ids)
+static int load_group(void *context, mbt_step *step, int worker, int group, const uint32_t **ids)
 {
     const struct trainer *t = context;
+    const mbt_progress_state *p = &t->state.progress;
     mbt_setup *setup = step->setup;
-    const int n = mbt_sampler_group(setup->sampler, t->state.progress.step_in_epoch, group, ids);
-    mbt_setup_load(setup, &setup->augment, &setup->dataset.train, t->state.progress.epoch, *ids, n,
-                   mbt_exec_input(setup->plan), step->labels);
-    if (step->others != NULL) {
-        const mbt_layout *image = &setup->plan->values[setup->plan->input].layout;
-        mbt_mixup_group((uint64_t)setup->config.train.seed, setup->config.augment.mixup,
-                        t->state.progress.epoch, *ids, n,
-                        (size_t)image->c * (size_t)image->h * (size_t)image->w,
-                        mbt_exec_input(setup->plan), step->labels, step->others, step->shares);
+    const mbt_worker *w = &setup->workers[worker];
+    float *input = mbt_exec_input(w->plan);
+    const int n = mbt_sampler_group(setup->sampler, p->step_in_epoch, group, ids);
+    mbt_setup_load(setup, worker, &setup->augment, &setup->dataset.train, p->epoch, *ids, n, input);
+    if (w->others != NULL) {
+        const mbt_layout *image = &w->plan->values[w->plan->input].layout;
+        mbt_mixup_group((uint64_t)setup->config.train.seed, setup->config.augment.mixup, p->epoch,
+                        *ids, n, (size_t)image->c * (size_t)image->h * (size_t)image->w, input,
+                        w->labels, w->others, w->shares);
     }
-    if (step->plan != setup->plan) {
-        load_small(setup, n);
+    if (step->small) {
+        load_small(w, n);
     }
-    mbt_setup_load_ahead(setup, t->state.progress.epoch, t->state.progress.step_in_epoch, group);
+    mbt_setup_load_ahead(setup, worker, p->epoch, p->step_in_epoch, group);
     return n;
 }
 
@@ -81,9 +81,8 @@ static mbt_status held_out(struct trainer *t, const mbt_split *split, const uint
 {
     mbt_counts counts, mirrored;
     const float *weights = t->state.ema != NULL ? t->state.ema : t->state.weights;
-    const mbt_status status =
-        mbt_evaluate(t->setup, weights, t->step.labels, split, ids, n, reserve_s(t), &counts,
-                     flip_top1 != NULL ? &mirrored : NULL, err);
+    const mbt_status status = mbt_evaluate(t->setup, weights, split, ids, n, reserve_s(t), &counts,
+                                           flip_top1 != NULL ? &mirrored : NULL, err);
     if (status == MBT_OK && flip_top1 != NULL) {
         *flip_top1 = mbt_counts_top1(&mirrored);
     }
@@ -111,7 +110,7 @@ static mbt_status evaluate_epoch(struct trainer *t, mbt_metrics_row *row, bool *
     const double from = mbt_timer_clock();
     const mbt_phase before = mbt_timer_switch(&t->step.timer, MBT_PHASE_EVALUATE);
     if (t->state.ema != NULL) {
-        status = mbt_ema_statistics(setup, t->step.bucket, t->step.labels, t->state.ema, err);
+        status = mbt_ema_statistics(setup, t->step.bucket, t->state.ema, err);
     }
     if (setup->n_valid > 0 && status == MBT_OK) {
         status = held_out(t, &setup->dataset.train, setup->valid_ids, setup->n_valid,
@@ -272,7 +271,7 @@ static mbt_status run_epoch(struct trainer *t, mbt_error *err)
     const int64_t first = p->step_in_epoch;
     mbt_status status = MBT_OK, beat = MBT_OK;
     mbt_sampler_epoch(setup->sampler, p->epoch);
-    t->step.plan = has_small_images(setup, p->epoch) ? setup->small : setup->plan;
+    t->step.small = has_small_images(setup, p->epoch);
     if (t->run != NULL) {
         mbt_progress_begin(&t->bar, p->epoch + 1, setup->config.train.epochs, first,
                            t->steps_per_epoch);

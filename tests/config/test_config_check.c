@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "mbt/config.h"
+#include "mbt/tensor.h"
 #include "mbt/text.h"
 
 /* Defaults, a data path and the overrides (space separated) must fail with the fragments. */
@@ -129,7 +130,7 @@ static void expect_short_recipe(const mbt_config *c)
         int pad, cutout;
     } lengths[] = {
         {10, 128, 0.25, 0.999, 2, 0},
-        {20, 256, 0.4, 0.998, 2, 0},
+        {20, 128, 0.25, 0.999, 2, 0},
         {40, 256, 0.4, 0.998, 4, 8},
         {80, 256, 0.4, 0.998, 4, 12},
     };
@@ -145,6 +146,7 @@ static void expect_short_recipe(const mbt_config *c)
     }
     assert_int_equal(n_found, 1);
     assert_true(c->init.zero_gamma && c->evaluate.flip && c->optimizer.weight_decay == 5e-4);
+    assert_int_equal(c->plan.storage, MBT_STORAGE_BF16);
     assert_int_equal(c->augment.flip_mode, MBT_FLIP_ALTERNATING);
 }
 

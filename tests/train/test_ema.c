@@ -71,7 +71,6 @@ struct fixture {
     small_setup small;
     mbt_bucket *bucket;
     float *average;
-    int32_t labels[8];
 };
 
 static void open_fixture(struct fixture *f, int64_t bn_samples)
@@ -83,8 +82,7 @@ static void open_fixture(struct fixture *f, int64_t bn_samples)
     config.ema.bn_samples = bn_samples;
     small_setup_make(&f->small, &config);
     mbt_setup *setup = &f->small.setup;
-    assert_int_equal(
-        mbt_bucket_create(setup->comm, setup->plan, MBT_REDUCE_EXACT, &f->bucket, &err), MBT_OK);
+    assert_int_equal(mbt_bucket_create(setup, &f->bucket, &err), MBT_OK);
     f->average = mbt_ema_block(setup->plan->params.n_floats);
     assert_non_null(f->average);
     memcpy(f->average, setup->plan->weights, setup->plan->params.n_floats * sizeof(float));
@@ -113,7 +111,7 @@ static void find_statistics(struct fixture *f)
     assert_true(kept && before);
     memcpy(kept, weights, n * sizeof *kept);
     memcpy(before, f->average, n * sizeof *before);
-    assert_int_equal(mbt_ema_statistics(setup, f->bucket, f->labels, f->average, &err), MBT_OK);
+    assert_int_equal(mbt_ema_statistics(setup, f->bucket, f->average, &err), MBT_OK);
     assert_ptr_equal(setup->plan->weights, weights);
     assert_memory_equal(weights, kept, n * sizeof *kept);
     for (int i = 0; i < setup->plan->params.n_slices; i++) {
@@ -246,8 +244,7 @@ static void what_is_not_finite_ends_the_run(void **state)
     mbt_error err = {0};
     open_fixture(&f, 24);
     f.average[mbt_params_find(&f.small.setup.plan->params, "stem.conv.weight")->offset] = INFINITY;
-    assert_int_equal(mbt_ema_statistics(&f.small.setup, f.bucket, f.labels, f.average, &err),
-                     MBT_DIVERGED);
+    assert_int_equal(mbt_ema_statistics(&f.small.setup, f.bucket, f.average, &err), MBT_DIVERGED);
     close_fixture(&f);
 }
 

@@ -65,7 +65,6 @@ static void counts_are_sums_over_images(void **state)
     small_setup s;
     mbt_error err = {0};
     mbt_counts plain, again, mirrored;
-    int32_t labels[8];
     struct sums one = {0}, both = {0};
     small_setup_make(&s, NULL);
     mbt_plan *plan = s.setup.plan;
@@ -74,11 +73,11 @@ static void counts_are_sums_over_images(void **state)
     for (size_t i = 0; i < head->stored; i++) { /* logits that differ */
         plan->weights[head->offset + i] *= 300;
     }
-    assert_int_equal(mbt_evaluate(&s.setup, plan->weights, labels, &s.setup.dataset.test, NULL,
-                                  SMALL_TEST, 0, &plain, NULL, &err),
+    assert_int_equal(mbt_evaluate(&s.setup, plan->weights, &s.setup.dataset.test, NULL, SMALL_TEST,
+                                  0, &plain, NULL, &err),
                      MBT_OK);
-    assert_int_equal(mbt_evaluate(&s.setup, NULL, labels, &s.setup.dataset.test, NULL, SMALL_TEST,
-                                  0, &again, &mirrored, &err),
+    assert_int_equal(mbt_evaluate(&s.setup, NULL, &s.setup.dataset.test, NULL, SMALL_TEST, 0,
+                                  &again, &mirrored, &err),
                      MBT_OK);
     assert_memory_equal(&plain, &again, sizeof plain);
     for (int i = 0; i < SMALL_TEST; i++) {

@@ -39,13 +39,14 @@ static size_t image_floats(const struct fixture *f)
     return 3 * 32 * 32 * (size_t)f->golden.group_size;
 }
 
-static int golden_group(void *context, mbt_step *step, int group, const uint32_t **ids)
+static int golden_group(void *context, mbt_step *step, int worker, int group, const uint32_t **ids)
 {
     const struct fixture *f = context;
     const int n = f->golden.group_size;
-    memcpy(mbt_exec_input(step->setup->plan), f->images + (size_t)group * image_floats(f),
+    const mbt_worker *w = &step->setup->workers[worker];
+    memcpy(mbt_exec_input(w->plan), f->images + (size_t)group * image_floats(f),
            image_floats(f) * sizeof(float));
-    memcpy(step->labels, f->labels + (size_t)group * (size_t)n, (size_t)n * sizeof *f->labels);
+    memcpy(w->labels, f->labels + (size_t)group * (size_t)n, (size_t)n * sizeof *f->labels);
     *ids = NULL;
     return n;
 }
