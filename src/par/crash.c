@@ -58,18 +58,15 @@ static void add_number(struct line *line, int64_t number)
     add_text(line, digits + n);
 }
 
-static void on_crash(int number)
+/* "rank 1 on HOST <how> 11 (<what>) at step 3, forward", and the stack. */
+static void report(const char *how, int number, const char *what)
 {
-    const char *what = "";
-    for (int i = 0; i < N_SIGNALS; i++) {
-        what = signals[i].number == number ? signals[i].what : what;
-    }
     struct line line = {.n = 0};
     add_text(&line, "rank ");
     add_number(&line, crash.rank);
     add_text(&line, " on ");
     add_text(&line, crash.host);
-    add_text(&line, " crashed: signal ");
+    add_text(&line, how);
     add_number(&line, number);
     add_text(&line, " (");
     add_text(&line, what);
@@ -82,6 +79,15 @@ static void on_crash(int number)
 
     void *frames[FRAMES];
     backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO);
+}
+
+static void on_crash(int number)
+{
+    const char *what = "";
+    for (int i = 0; i < N_SIGNALS; i++) {
+        what = signals[i].number == number ? signals[i].what : what;
+    }
+    report(" crashed: signal ", number, what);
     if (crash.cores) {
         /* Blocked while this handler runs, so it takes effect on return. */
         (void)signal(number, SIG_DFL);
@@ -89,6 +95,16 @@ static void on_crash(int number)
         return;
     }
     _exit(MBT_PEER);
+}
+
+/* A library may end the process by itself: HDF5 1.10 does when it gets no memory. */
+static void on_exit_of_process(int code, void *ignored)
+{
+    (void)ignored;
+    if (crash.stack != NULL) {
+        report(" was ended: code ", code & 0xff, "by a library");
+        _exit(MBT_PEER);
+    }
 }
 
 mbt_status crash_watch(int rank, const char *host, const mbt_pulse *pulse, mbt_error *err)
@@ -109,6 +125,9 @@ mbt_status crash_watch(int rank, const char *host, const mbt_pulse *pulse, mbt_e
     }
     void *frame;
     (void)backtrace(&frame, 1); /* the first call loads a library, which no handler may do */
+    if (on_exit(on_exit_of_process, NULL) != 0) {
+        return mbt_fail(err, MBT_FAILURE, "crash handler: on_exit: out of memory");
+    }
     struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
     (void)sigemptyset(&action.sa_mask);
     for (int i = 0; i < N_SIGNALS; i++) {

@@ -96,6 +96,8 @@ static void crash_is_named(void **state)
     wants(out, "watchdog_probe(+0x"); /* the stack */
     probe(3, "overflow", MBT_PEER, out);
     wants(out, " crashed: signal 11 (segmentation fault) at step 2, forward\n");
+    probe(3, "exit", MBT_PEER, out);
+    wants(out, " was ended: code 255 (by a library) at step 2, forward\n");
 }
 
 static void no_alarm_without_need(void **state)

@@ -52,6 +52,8 @@ static bool happen(const char *what, mbt_pulse *pulse)
         nap(600);
     } else if (strcmp(what, "overflow") == 0) {
         (void)deep(&level);
+    } else if (strcmp(what, "exit") == 0) {
+        exit(-1);
     } else if (strcmp(what, "pause") == 0) {
         pause_process();
     } else if (strcmp(what, "beat") == 0) {
