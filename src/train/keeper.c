@@ -163,6 +163,14 @@ mbt_status mbt_keeper_look(mbt_keeper *k, mbt_error *err)
     return take(k, false, false, err);
 }
 
+mbt_status mbt_keeper_wait(mbt_keeper *k, mbt_error *err)
+{
+    const mbt_phase before = mbt_timer_switch(k->timer, MBT_PHASE_CHECKPOINT);
+    const mbt_status status = mbt_comm_agree(k->setup->comm, take(k, true, false, err), err);
+    (void)mbt_timer_switch(k->timer, before);
+    return status;
+}
+
 void mbt_keeper_settle(mbt_keeper *k)
 {
     mbt_error ignored = {0};

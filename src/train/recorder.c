@@ -97,7 +97,7 @@ void mbt_setup_share_predictions(mbt_setup *setup)
     setup->predictions = NULL;
 }
 
-static void write_predictions(const recorder *r, mbt_run *run, const mbt_progress_state *progress)
+static void write_predictions(recorder *r, mbt_run *run, const mbt_progress_state *progress)
 {
     char path[MBT_PATH_BYTES];
     mbt_error err = {0};
@@ -112,9 +112,10 @@ static void write_predictions(const recorder *r, mbt_run *run, const mbt_progres
     if (status == MBT_OK) {
         status = mbt_record_write_predictions(path, &record, &err);
     }
-    if (status != MBT_OK) {
+    if (status != MBT_OK && !r->complained) {
         mbt_log_root(r->setup->log, MBT_LOG_WARN, "%s", err.message);
     }
+    r->complained = status != MBT_OK;
 }
 
 void recorder_taken(recorder *r, mbt_run *run, const mbt_progress_state *progress,

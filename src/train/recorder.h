@@ -14,7 +14,8 @@ typedef struct recorder {
     mbt_record_facts facts;
     mbt_predictions predictions;    /* of the test split */
     double booked[MBT_PHASE_COUNT]; /* seconds that rows have */
-    mbt_events *events;             /* rank zero; NULL once they cannot be written */
+    bool complained;    /* that predictions cannot be written; not again until they are */
+    mbt_events *events; /* rank zero; NULL once they cannot be written */
 } recorder;
 
 void recorder_init(recorder *r, mbt_setup *setup, const char *provenance);
@@ -28,8 +29,8 @@ void recorder_enter(recorder *r, mbt_run *run, const char *command, bool resumed
 /* The next evaluation is of the test split: setup->predictions takes it. Collective. */
 mbt_status recorder_expect(recorder *r, mbt_error *err) MBT_WARN_UNUSED;
 
-/* It ended with `status`: when well, rank zero (run) writes the predictions; what fails there is
- * logged. Collective. */
+/* It ended with `status`: when well, rank zero (run) writes the predictions, with HDF5; what fails
+ * there is logged. Collective. */
 void recorder_taken(recorder *r, mbt_run *run, const mbt_progress_state *progress,
                     mbt_status status);
 

@@ -124,9 +124,12 @@ static mbt_status evaluate_epoch(struct trainer *t, mbt_metrics_row *row, bool *
                           &row->test_top1, &row->test_top5,
                           setup->config.evaluate.flip ? &row->test_flip_top1 : NULL, err);
     }
-    recorder_taken(&t->recorder, t->run, p, status);
     (void)mbt_timer_switch(&t->step.timer, before);
     row->evaluate_s = mbt_timer_clock() - from;
+    if (status == MBT_OK) { /* predictions are written by this thread */
+        status = mbt_keeper_wait(&t->keeper, err);
+    }
+    recorder_taken(&t->recorder, t->run, p, status);
     const double top1 = setup->n_valid > 0 ? row->valid_top1 : row->test_top1;
     if (status == MBT_OK && top1 > p->best_top1) {
         p->best_top1 = top1;

@@ -86,10 +86,13 @@ mv away gone
 wait_for 'a word on it' grep -q '^warning: step .* was not saved, .*away/checkpoints/step-.*: No such file' job.err
 [ ! -e away ] || die "the run wrote to where its folder had been"
 last=$(last_step gone)
+failed() { [ "$(grep -c '^warning: step .* was not saved' job.err)" -ge "$1" ]; } # TIMES
+wait_for 'three epochs without it' failed 12
 mv gone away
 wait_for 'the next checkpoint' has_step away $((last + 1))
 kill -USR1 "$job"
 ends 75
+[ "$(grep -c '^warning: .*away/.*predictions' err)" = 1 ] || die "not one word on the predictions: $(cat err)"
 expect 0 "$ckpt" verify away/checkpoints/*.h5
 [ "$(sort err | uniq -d | grep -c 'was not saved')" = 0 ] || die "a failure was said twice: $(cat err)"
 # Gone for good: the run that is stopped ends with a failure, not with 75.
