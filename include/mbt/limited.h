@@ -13,7 +13,8 @@ typedef mbt_status mbt_limited_work(void *context, char answer[MBT_LIMITED_ANSWE
 /* Runs work on the file `path` in a child that can write no file, start no process (unless root),
  * and has bounded memory (LIMITED_MEMORY and eight times the file beyond what this process has) and
  * processor time. Returns its status, error and answer. MBT_DATA with "<path>: bad file: ..." when
- * the child crashed or was ended by a limit; MBT_FAILURE when there can be no child. */
+ * the child crashed or was ended by a limit; MBT_FAILURE when there can be no child. Within such a
+ * child the work is done at once: the limits hold already. */
 mbt_status mbt_limited_run(const char *path, mbt_limited_work *work, void *context,
                            char answer[MBT_LIMITED_ANSWER], mbt_error *err) MBT_WARN_UNUSED;
 

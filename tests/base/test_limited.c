@@ -70,6 +70,35 @@ static mbt_status takes_memory(void *context, char answer[MBT_LIMITED_ANSWER], m
     return MBT_OK;
 }
 
+static mbt_status tells_process(void *context, char answer[MBT_LIMITED_ANSWER], mbt_error *err)
+{
+    (void)context;
+    (void)err;
+    (void)snprintf(answer, MBT_LIMITED_ANSWER, "%ld", (long)getpid());
+    return MBT_OK;
+}
+
+static mbt_status tells_inner_process(void *context, char answer[MBT_LIMITED_ANSWER],
+                                      mbt_error *err)
+{
+    char inner[MBT_LIMITED_ANSWER], mine[32];
+    const mbt_status status = mbt_limited_run(name, tells_process, context, inner, err);
+    (void)snprintf(mine, sizeof mine, "%ld", (long)getpid());
+    (void)snprintf(answer, MBT_LIMITED_ANSWER, "%s",
+                   strcmp(inner, mine) == 0 ? "the same process" : "another process");
+    return status;
+}
+
+/* A limited child of an ordinary user cannot start another one. */
+static void a_child_works_for_itself(void **state)
+{
+    (void)state;
+    char answer[MBT_LIMITED_ANSWER];
+    mbt_error err = {0};
+    assert_int_equal(mbt_limited_run(name, tells_inner_process, NULL, answer, &err), MBT_OK);
+    assert_string_equal(answer, "the same process");
+}
+
 static void what_is_found_comes_back(void **state)
 {
     (void)state;
@@ -140,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_found_comes_back),
+        cmocka_unit_test(a_child_works_for_itself),
         cmocka_unit_test(crashes_are_bad_files),
         cmocka_unit_test(limits_hold),
     };
