@@ -292,7 +292,7 @@ static mbt_status verify_link(const mbt_checkpoint_list *list, const char *folde
                               int64_t step, mbt_error *err)
 {
     for (int i = 0; i < list->n_steps; i++)
-        if (step < 0 || list->steps[i] == step)
+        if (list->steps[i] == step)
             return MBT_OK;
     return step < 0 ? MBT_OK
                     : mbt_fail(err, MBT_DATA, "%s/%s: names step %" PRId64 ", which is not there",

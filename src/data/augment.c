@@ -2,8 +2,8 @@
  *
  * Draws of a sample, keyed (seed, AUGMENT, epoch, sample id), in this order: crop row, crop column
  * (each 0 .. 2*pad), flip, order of the jitter, brightness, contrast, saturation, row and column of
- * the cutout's centre. All are drawn
- * whether they are used or not, so switching one step off leaves the others as they were.
+ * the cutout's centre. All are drawn whether they are used or not, so switching one step off leaves
+ * the others as they were.
  *
  * The image is worked on in place in `out`: planes of floats that hold whole numbers 0..255 until
  * the last step normalises them; so no scratch is needed. */

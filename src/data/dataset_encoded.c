@@ -48,15 +48,13 @@ static mbt_status check_index(const dataset_description *d, int s, const mbt_enc
                               mbt_error *err)
 {
     for (int64_t i = 0; i < d->n[s]; i++) {
-        const int64_t bytes = e->offsets[i + 1] - e->offsets[i];
+        const int64_t first = e->offsets[i], end = e->offsets[i + 1];
         const int32_t *size = e->sizes + 2 * i;
-        if ((i == 0 && e->offsets[0] != 0) || e->offsets[i] < 0 || bytes < 1 ||
-            bytes > MBT_SAMPLE_BYTES_MAX) {
+        if ((i == 0 && first != 0) || end <= first || end - first > MBT_SAMPLE_BYTES_MAX) {
             return mbt_fail(err, MBT_DATA,
-                            "%s: %s: sample %" PRId64 ": got %" PRId64 " bytes at %" PRId64
-                            ", wanted 1 .. %d, one sample behind the other",
-                            d->file, dataset_offsets[s], i, bytes, e->offsets[i],
-                            MBT_SAMPLE_BYTES_MAX);
+                            "%s: %s: sample %" PRId64 ": got bytes %" PRId64 " to %" PRId64
+                            ", wanted 1 .. %d of them, one sample behind the other",
+                            d->file, dataset_offsets[s], i, first, end, MBT_SAMPLE_BYTES_MAX);
         }
         if (size[0] < 1 || size[0] > MBT_IMAGE_SIDE_MAX || size[1] < 1 ||
             size[1] > MBT_IMAGE_SIDE_MAX || (int64_t)size[0] * size[1] > MBT_IMAGE_PIXELS_MAX) {

@@ -76,14 +76,14 @@ static mbt_status merge(const mbt_outcome *run, const char *path, const char *be
     const char *at = table + strlen(head);
     (void)fwrite(before, 1, (size_t)(at - before), out);
     while (*at == '|') {
-        const size_t length = strcspn(at, "\n") + 1;
+        const size_t length = strcspn(at, "\n");
         if (strncmp(at, key, strlen(key)) == 0) {
             put_line(run, out);
             put = true;
         } else {
-            (void)fwrite(at, 1, at[length - 1] == '\n' ? length : length - 1, out);
+            (void)fprintf(out, "%.*s\n", (int)length, at);
         }
-        at += at[length - 1] == '\n' ? length : length - 1;
+        at += length + (at[length] == '\n');
     }
     if (!put) {
         put_line(run, out);

@@ -47,6 +47,9 @@ static mbt_status check_members(const mbt_json_file *file, const char *job, cons
     while (known[n] != NULL) {
         n++;
     }
+    if (mbt_json_has(file, path) && mbt_json_count(file, path) == 0) {
+        return mbt_fail(err, MBT_DATA, "%s: %s: wanted an object with members", job, path);
+    }
     for (int i = 0; i < mbt_json_count(file, path); i++) {
         const char *name = mbt_json_member(file, path, i);
         int k = 0;
@@ -136,12 +139,15 @@ static mbt_status get_seeds(const mbt_json_file *file, const char *at, const cha
     return MBT_OK;
 }
 
-static mbt_status get_runs(const mbt_json_file *file, const char *at, mbt_job_row *row,
-                           mbt_error *err)
+static mbt_status get_runs(const mbt_json_file *file, const char *at, const char *job,
+                           mbt_job_row *row, mbt_error *err)
 {
     char key[KEY_BYTES], name[KEY_BYTES];
     (void)snprintf(key, sizeof key, "%s.runs", at);
     const int n = mbt_json_count(file, key);
+    if (n == 0 && mbt_json_has(file, key)) {
+        return mbt_fail(err, MBT_DATA, "%s: %s: wanted a list of folders", job, key);
+    }
     row->runs = n > 0 ? calloc((size_t)n, sizeof *row->runs) : NULL;
     if (n > 0 && row->runs == NULL) {
         return mbt_fail(err, MBT_FAILURE, "%s: out of memory", key);
@@ -182,7 +188,7 @@ static mbt_status read_row(const mbt_json_file *file, const char *job, int i, mb
         status = get_seeds(file, at, job, row, err);
     }
     if (status == MBT_OK) {
-        status = get_runs(file, at, row, err);
+        status = get_runs(file, at, job, row, err);
     }
     if (status == MBT_OK) {
         status = get_printed(file, printed, "parameters", &row->printed_parameters, err);

@@ -109,8 +109,8 @@ static mbt_status make_workers(mbt_setup *s, const mbt_arch_request *request,
     s->plan = s->workers[0].plan;
     s->small = s->workers[0].small;
     s->evaluator = s->workers[0].evaluator;
-    const size_t grown = mbt_memory_resident() - before;
-    s->code_bytes = grown > arenas ? grown - arenas : 0;
+    const size_t now = mbt_memory_resident(), apart = before + arenas;
+    s->code_bytes = now > apart ? now - apart : 0;
     return status;
 }
 
@@ -157,12 +157,11 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
         .w = shape->w,
         .n_classes = shape->n_classes,
     };
-    mbt_status status = mbt_arch_build(&request, &s->graph, err);
-    if (status != MBT_OK) {
-        return status;
-    }
     mbt_isa isa;
-    status = choose_isa(s, &isa, err);
+    mbt_status status = choose_isa(s, &isa, err); /* first: all ranks take part */
+    if (status == MBT_OK) {
+        status = mbt_arch_build(&request, &s->graph, err);
+    }
     if (status != MBT_OK) {
         return status;
     }

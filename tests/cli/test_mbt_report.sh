@@ -50,6 +50,8 @@ bad 4 "{\"title\": \"t\", \"rows\": [{$row, \"seed\": [1]}]}" 'rows.0.seed: unkn
 bad 4 "{\"title\": \"t\", \"rows\": [{$row, \"seeds\": []}]}" 'got 0 seeds'
 bad 4 "{\"title\": \"t\", \"rows\": [{$row, \"seeds\": [1.5]}]}" 'whole number'
 bad 4 "{\"title\": \"t\", \"rows\": [{$row, \"seeds\": [1], \"printed\": {\"top2\": 1}}]}" 'top2: unknown'
+bad 4 "{\"title\": \"t\", \"rows\": [{$row, \"seeds\": [1], \"printed\": 91.2}]}" 'rows.0.printed: wanted an object'
+bad 4 "{\"title\": \"t\", \"rows\": [{$row, \"seeds\": [1], \"runs\": \"runs/a\"}]}" 'rows.0.runs: wanted a list'
 bad 4 '{"title": "t", "rows": [{"label": "a", "data": "mnist"}]}' 'configuration: got nothing'
 bad 4 "{\"title\": \"t\", \"rows\": [{\"label\": \"a\", \"data\": \"mnist\", \"configuration\": \"$config\"}]}" 'got "mnist"'
 bad 3 '{"title": "t", "rows": [{"label": "a", "data": "synth", "configuration": "none.json", "seeds": [1]}]}' 'none.json'

@@ -16,6 +16,8 @@ def spoil(file, kind):
     train = file["train"]
     if kind == "offsets-fall":
         train["offsets"][3] = train["offsets"][5]
+    elif kind == "offsets-far-apart":
+        train["offsets"][3] = -2**63
     elif kind == "offsets-from-1":
         train["offsets"][0] = 1
     elif kind == "offsets-short":

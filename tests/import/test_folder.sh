@@ -134,11 +134,12 @@ spoilt() { # KIND TEXT
     [ "$(wc -l <err)" = 1 ] || die "$1: on stderr: $(cat err)"
     said err "spoilt.h5: $2"
 }
-spoilt offsets-fall '/train/offsets: sample 3: got -'
+spoilt offsets-fall '/train/offsets: sample 3: got bytes '
+spoilt offsets-far-apart '/train/offsets: sample 2: got bytes '
 spoilt offsets-from-1 '/train/offsets: sample 0: got'
 spoilt offsets-short '/train/labels: got i32 [18], wanted i32 [17]'
 spoilt offsets-end-early '/train/bytes/00000: its '
-spoilt huge-sample '/train/offsets: sample 17: got 1099'
+spoilt huge-sample '/train/offsets: sample 17: got bytes '
 spoilt no-pixels '/train/sizes: sample 2: got 0 x '
 spoilt huge-picture '/train/sizes: sample 2: got 16384 x 16384 pixels'
 spoilt other-size 'samples: got digest'
