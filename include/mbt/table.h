@@ -15,6 +15,7 @@ typedef struct mbt_table_row {
     double epochs;                               /* of the configuration */
     double seeds, runs, unfinished;              /* wanted; finished; begun and not finished */
     double printed_top1, top1, top1_deviation;   /* per cent; sample deviation, from two runs on */
+    double flip_top1, flip_top1_deviation;       /* of the runs evaluated with evaluate.flip */
     double printed_top5, top5, top5_deviation;
     double hours; /* of a run */
 } mbt_table_row;

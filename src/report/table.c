@@ -14,10 +14,10 @@ enum { DIFFERENCE_BYTES = 400 };
 
 /* The sums over a row's finished runs, from which mean and deviation come. */
 struct sums {
-    double top1[MBT_JOB_SEEDS_MAX], top5[MBT_JOB_SEEDS_MAX], hours;
+    double top1[MBT_JOB_SEEDS_MAX], top5[MBT_JOB_SEEDS_MAX], flip_top1[MBT_JOB_SEEDS_MAX], hours;
     int64_t seeds[MBT_JOB_SEEDS_MAX];
     char folders[MBT_JOB_SEEDS_MAX][MBT_PATH_BYTES];
-    int n, n_begun;
+    int n, n_flip, n_begun; /* n_flip: with both views, which a run need not have */
 };
 
 struct making {
@@ -75,8 +75,12 @@ static mbt_status add_run(struct making *m, int i, const mbt_outcome *run, mbt_e
     }
     s->seeds[s->n] = run->config.train.seed;
     memcpy(s->folders[s->n], run->folder, sizeof run->folder);
-    s->top1[s->n] = run->metrics.rows[run->row].test_top1;
-    s->top5[s->n] = run->metrics.rows[run->row].test_top5;
+    const mbt_metrics_row *figures = &run->metrics.rows[run->row];
+    s->top1[s->n] = figures->test_top1;
+    s->top5[s->n] = figures->test_top5;
+    if (!isnan(figures->test_flip_top1)) {
+        s->flip_top1[s->n_flip++] = figures->test_flip_top1;
+    }
     s->hours += run->hours;
     s->n++;
     return MBT_OK;
@@ -176,6 +180,7 @@ static void conclude(mbt_table_row *row, const struct sums *s)
     row->unfinished = s->n_begun;
     row->hours = s->n > 0 ? s->hours / s->n : (double)NAN;
     spread(s->top1, s->n, &row->top1, &row->top1_deviation);
+    spread(s->flip_top1, s->n_flip, &row->flip_top1, &row->flip_top1_deviation);
     spread(s->top5, s->n, &row->top5, &row->top5_deviation);
 }
 

@@ -26,6 +26,10 @@ static const struct column {
     {"top1", offsetof(mbt_table_row, top1), "%", "test top-1, mean of the finished runs"},
     {"top1_deviation", offsetof(mbt_table_row, top1_deviation), "%",
      "sample deviation of top1 over the runs"},
+    {"flip_top1", offsetof(mbt_table_row, flip_top1), "%",
+     "test top-1 of image and mirror image together, mean of the finished runs that have it"},
+    {"flip_top1_deviation", offsetof(mbt_table_row, flip_top1_deviation), "%",
+     "sample deviation of flip_top1 over these runs"},
     {"printed_top5", offsetof(mbt_table_row, printed_top5), "%", "printed top-5"},
     {"top5", offsetof(mbt_table_row, top5), "%", "test top-5, mean of the finished runs"},
     {"top5_deviation", offsetof(mbt_table_row, top5_deviation), "%",
@@ -34,10 +38,11 @@ static const struct column {
 };
 enum { N_COLUMNS = sizeof columns / sizeof *columns };
 
-static double value_of(const mbt_table_row *row, const struct column *c)
+/* The field at the offset. */
+static double number_at(const mbt_table_row *row, size_t offset)
 {
     double value;
-    memcpy(&value, (const char *)row + c->offset, sizeof value);
+    memcpy(&value, (const char *)row + offset, sizeof value);
     return value;
 }
 
@@ -62,36 +67,6 @@ static void data_cell(const mbt_table_row *row, char *out)
     (void)snprintf(out, CELL_BYTES, "%s", row->row->data);
 }
 
-static void printed_parameters_cell(const mbt_table_row *row, char *out)
-{
-    put_number(out, "%.1f", row->printed_parameters, "-");
-}
-
-static void parameters_cell(const mbt_table_row *row, char *out)
-{
-    put_number(out, "%.2f", row->parameters / 1e6, "-");
-}
-
-static void macs_cell(const mbt_table_row *row, char *out)
-{
-    put_number(out, "%.1f", row->macs / 1e6, "-");
-}
-
-static void epochs_cell(const mbt_table_row *row, char *out)
-{
-    put_number(out, "%.0f", row->epochs, "-");
-}
-
-static void printed_top1_cell(const mbt_table_row *row, char *out)
-{
-    put_number(out, "%.2f", row->printed_top1, "-");
-}
-
-static void printed_top5_cell(const mbt_table_row *row, char *out)
-{
-    put_number(out, "%.2f", row->printed_top5, "-");
-}
-
 static void with_deviation(double mean, double deviation, const char *otherwise, char *out)
 {
     put_number(out, "%.2f", mean, otherwise);
@@ -106,6 +81,11 @@ static void top1_cell(const mbt_table_row *row, char *out)
                    out);
 }
 
+static void flip_top1_cell(const mbt_table_row *row, char *out)
+{
+    with_deviation(row->flip_top1, row->flip_top1_deviation, "-", out);
+}
+
 static void top5_cell(const mbt_table_row *row, char *out)
 {
     with_deviation(row->top5, row->top5_deviation, "-", out);
@@ -116,37 +96,50 @@ static void seeds_cell(const mbt_table_row *row, char *out)
     (void)snprintf(out, CELL_BYTES, "%.0f of %.0f", row->runs, row->seeds);
 }
 
-static void hours_cell(const mbt_table_row *row, char *out)
-{
-    put_number(out, "%.2f", row->hours, "-");
-}
+#define NUMBER(name, format, unit) true, NULL, offsetof(mbt_table_row, name), format, unit
 
 static const struct view {
     const char *head;
     bool number;                                /* right-aligned */
-    void (*put)(const mbt_table_row *, char *); /* CELL_BYTES */
+    void (*put)(const mbt_table_row *, char *); /* CELL_BYTES; NULL: the number at */
+    size_t offset;                              /* in mbt_table_row, */
+    const char *format;
+    double unit; /* in which it is shown */
 } views[] = {
-    {"network", false, label_cell},
-    {"data", false, data_cell},
-    {"params printed, M", true, printed_parameters_cell},
-    {"params, M", true, parameters_cell},
-    {"MACs, M", true, macs_cell},
-    {"epochs", true, epochs_cell},
-    {"top-1 printed, %", true, printed_top1_cell},
-    {"top-1, %", true, top1_cell},
-    {"top-5 printed, %", true, printed_top5_cell},
-    {"top-5, %", true, top5_cell},
-    {"seeds run", true, seeds_cell},
-    {"hours a run", true, hours_cell},
+    {"network", false, label_cell, 0, NULL, 1},
+    {"data", false, data_cell, 0, NULL, 1},
+    {"params printed, M", NUMBER(printed_parameters, "%.3g", 1)},
+    {"params, M", NUMBER(parameters, "%.2f", 1e6)},
+    {"MACs, M", NUMBER(macs, "%.1f", 1e6)},
+    {"epochs", NUMBER(epochs, "%.0f", 1)},
+    {"top-1 printed, %", NUMBER(printed_top1, "%.2f", 1)},
+    {"top-1, %", true, top1_cell, 0, NULL, 1},
+    {"top-1 both views, %", true, flip_top1_cell, 0, NULL, 1},
+    {"top-5 printed, %", NUMBER(printed_top5, "%.2f", 1)},
+    {"top-5, %", true, top5_cell, 0, NULL, 1},
+    {"seeds run", true, seeds_cell, 0, NULL, 1},
+    {"hours a run", NUMBER(hours, "%.2f", 1)},
 };
 enum { N_VIEWS = sizeof views / sizeof *views };
+
+/* The cell of a row, or of r < 0 the head. */
+static void put_cell(const mbt_table *table, const struct view *v, int r, char *cell)
+{
+    if (r < 0) {
+        (void)snprintf(cell, CELL_BYTES, "%s", v->head);
+    } else if (v->put != NULL) {
+        v->put(&table->rows[r], cell);
+    } else {
+        put_number(cell, v->format, number_at(&table->rows[r], v->offset) / v->unit, "-");
+    }
+}
 
 /* A column that says nothing in any row is left out. */
 static bool is_shown(const mbt_table *table, const struct view *v)
 {
     for (int r = 0; r < table->n_rows; r++) {
         char cell[CELL_BYTES];
-        v->put(&table->rows[r], cell);
+        put_cell(table, v, r, cell);
         if (strcmp(cell, "-") != 0) {
             return true;
         }
@@ -154,51 +147,61 @@ static bool is_shown(const mbt_table *table, const struct view *v)
     return false;
 }
 
-static int width_of(const mbt_table *table, const struct view *v)
+/* ---- tables for people ---- */
+
+/* Writes a cell of row r, or for r < 0 of the heads. */
+typedef void cell_writer(const mbt_table *table, const struct view *v, int r, const char *cell,
+                         FILE *out);
+
+static void write_line(const mbt_table *table, int r, cell_writer *write, const char *end,
+                       FILE *out)
 {
-    size_t width = strlen(v->head);
-    for (int r = 0; r < table->n_rows; r++) {
+    for (int i = 0; i < N_VIEWS; i++) {
         char cell[CELL_BYTES];
-        v->put(&table->rows[r], cell);
-        width = strlen(cell) > width ? strlen(cell) : width;
+        if (is_shown(table, &views[i])) {
+            put_cell(table, &views[i], r, cell);
+            write(table, &views[i], r, cell, out);
+        }
     }
-    return (int)width;
+    (void)fputs(end, out);
 }
 
-/* r < 0: the heads */
-static void print_line(const mbt_table *table, int r, FILE *out)
+static void print_note(const mbt_table *table, FILE *out)
 {
-    bool first = true;
-    for (int v = 0; v < N_VIEWS; v++) {
-        char cell[CELL_BYTES];
-        if (!is_shown(table, &views[v])) {
-            continue;
-        }
-        (void)snprintf(cell, sizeof cell, "%s", views[v].head);
-        if (r >= 0) {
-            views[v].put(&table->rows[r], cell);
-        }
-        const int width = width_of(table, &views[v]);
-        (void)fprintf(out, "%s%*s", first ? "" : "  ", views[v].number ? width : -width, cell);
-        first = false;
+    if (table->job->note[0] != '\0') {
+        (void)fprintf(out, "\n%s\n", table->job->note);
     }
-    (void)fputc('\n', out);
+}
+
+static void text_cell(const mbt_table *table, const struct view *v, int r, const char *cell,
+                      FILE *out)
+{
+    size_t width = 0;
+    (void)r;
+    for (int k = -1; k < table->n_rows; k++) {
+        char other[CELL_BYTES];
+        put_cell(table, v, k, other);
+        width = strlen(other) > width ? strlen(other) : width;
+    }
+    (void)fprintf(out, "%s%*s", v == views ? "" : "  ", v->number ? (int)width : -(int)width, cell);
 }
 
 void mbt_table_print(const mbt_table *table, FILE *out)
 {
     (void)fprintf(out, "%s\n\n", table->job->title);
     for (int r = -1; r < table->n_rows; r++) {
-        print_line(table, r, out);
+        write_line(table, r, text_cell, "\n", out);
     }
-    if (table->job->note[0] != '\0') {
-        (void)fprintf(out, "\n%s\n", table->job->note);
-    }
+    print_note(table, out);
 }
 
-/* A cell of Markdown; a bar would end it. */
-static void put_escaped(const char *cell, FILE *out)
+/* A bar would end the cell. */
+static void markdown_cell(const mbt_table *table, const struct view *v, int r, const char *cell,
+                          FILE *out)
 {
+    (void)table;
+    (void)v;
+    (void)r;
     (void)fputs("| ", out);
     for (; *cell != '\0'; cell++) {
         (void)fprintf(out, *cell == '|' ? "\\|" : "%c", *cell);
@@ -206,31 +209,34 @@ static void put_escaped(const char *cell, FILE *out)
     (void)fputc(' ', out);
 }
 
+static void markdown_rule(const mbt_table *table, const struct view *v, int r, const char *cell,
+                          FILE *out)
+{
+    (void)table;
+    (void)r;
+    (void)cell;
+    (void)fprintf(out, "|%s", v->number ? "---:" : "---");
+}
+
 void mbt_table_print_markdown(const mbt_table *table, FILE *out)
 {
     (void)fprintf(out, "**%s**\n\n", table->job->title);
-    for (int r = -2; r < table->n_rows; r++) {
-        const int line = r == -2 ? -1 : r; /* heads, rule, rows */
-        for (int v = 0; v < N_VIEWS; v++) {
-            char cell[CELL_BYTES];
-            if (!is_shown(table, &views[v])) {
-                continue;
-            }
-            (void)snprintf(cell, sizeof cell, "%s", views[v].head);
-            if (line >= 0) {
-                views[v].put(&table->rows[line], cell);
-            }
-            if (r == -1) {
-                (void)fprintf(out, "|%s", views[v].number ? "---:" : "---");
-            } else {
-                put_escaped(cell, out);
-            }
-        }
-        (void)fputs("|\n", out);
+    write_line(table, -1, markdown_cell, "|\n", out);
+    write_line(table, -1, markdown_rule, "|\n", out);
+    for (int r = 0; r < table->n_rows; r++) {
+        write_line(table, r, markdown_cell, "|\n", out);
     }
-    if (table->job->note[0] != '\0') {
-        (void)fprintf(out, "\n%s\n", table->job->note);
-    }
+    print_note(table, out);
+}
+
+static void html_cell(const mbt_table *table, const struct view *v, int r, const char *cell,
+                      FILE *out)
+{
+    (void)table;
+    (void)fprintf(out, "<%s%s>", r < 0 ? "th scope=\"col\"" : "td",
+                  v->number ? " class=\"number\"" : "");
+    html_text(out, cell);
+    (void)fprintf(out, "</%s>", r < 0 ? "th" : "td");
 }
 
 void mbt_table_print_html(const mbt_table *table, FILE *out)
@@ -241,21 +247,7 @@ void mbt_table_print_html(const mbt_table *table, FILE *out)
     for (int r = -1; r < table->n_rows; r++) {
         const bool ran = r >= 0 && table->rows[r].runs > 0;
         (void)fprintf(out, "<tr%s>", r < 0 || ran ? "" : " class=\"pending\"");
-        for (int v = 0; v < N_VIEWS; v++) {
-            char cell[CELL_BYTES];
-            if (!is_shown(table, &views[v])) {
-                continue;
-            }
-            (void)snprintf(cell, sizeof cell, "%s", views[v].head);
-            if (r >= 0) {
-                views[v].put(&table->rows[r], cell);
-            }
-            (void)fprintf(out, "<%s%s>", r < 0 ? "th scope=\"col\"" : "td",
-                          views[v].number ? " class=\"number\"" : "");
-            html_text(out, cell);
-            (void)fprintf(out, "</%s>", r < 0 ? "th" : "td");
-        }
-        (void)fputs("</tr>\n", out);
+        write_line(table, r, html_cell, "</tr>\n", out);
     }
     (void)fputs("</table></div>\n", out);
     if (table->job->note[0] != '\0') {
@@ -291,7 +283,7 @@ void mbt_table_print_csv(const mbt_table *table, FILE *out)
         (void)fputc(',', out);
         csv_text(out, row->source);
         for (int c = 0; c < N_COLUMNS; c++) {
-            const double value = value_of(&table->rows[r], &columns[c]);
+            const double value = number_at(&table->rows[r], columns[c].offset);
             char cell[CELL_BYTES];
             put_number(cell, "%.15g", value, "");
             (void)fprintf(out, ",%s", cell);
@@ -307,7 +299,7 @@ static mbt_status store_column(const mbt_table *table, mbt_store *store, const s
     const mbt_store_shape shape = {
         .type = MBT_STORE_F64, .rank = 1, .dims = {(uint64_t)table->n_rows}};
     for (int r = 0; r < table->n_rows; r++) {
-        values[r] = value_of(&table->rows[r], c);
+        values[r] = number_at(&table->rows[r], c->offset);
     }
     mbt_status status = mbt_text_path("/table", c->name, path, err);
     if (status == MBT_OK) {

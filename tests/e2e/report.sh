@@ -18,7 +18,7 @@ cat >job.json <<'END'
      "printed": {"parameters": 0.2, "top1": 91.5}, "source": "a \"paper\""},
     {"label": "IGCV3-D 0.25", "data": "synth", "configuration": "other.json", "seeds": [0]},
     {"label": "MobileNetV2, CIFAR", "data": "cifar10", "configuration": "small.json", "seeds": [0, 1, 2],
-     "printed": {"top1": 94.56, "top5": 99.1}}
+     "printed": {"parameters": 0.65, "top1": 94.56, "top5": 99.1}}
   ]
 }
 END
@@ -35,14 +35,16 @@ expect 0 ranks 1 small.json --set train.seed=7 --set train.max_steps=4 --set run
 # ---- tables ----
 expect 0 "$report" table job.json
 cp out text
-grep -Eq '^MobileNetV2 \| 0.25 +synthetic +0\.2 +[0-9.]+ +[0-9.]+ +2 +91\.50 +[0-9.]+ \+- [0-9.]+ +- +[0-9.]+ .*2 of 2 +0\.0[0-9]$' out ||
+grep -Eq '^MobileNetV2 \| 0.25 +synthetic +0\.2 +[0-9.]+ +[0-9.]+ +2 +91\.50 +[0-9.]+ \+- [0-9.]+ +[0-9.]+ \+- [0-9.]+ +- +[0-9.]+ .*2 of 2 +0\.0[0-9]$' out ||
     die "table: $(cat out)"
 grep -q 'IGCV3-D 0.25 .* 1 of 1 ' out || die "table: $(cat out)"
-grep -q 'MobileNetV2, CIFAR .* not run .* 0 of 3 ' out || die "table: $(cat out)"
+grep -Eq 'MobileNetV2, CIFAR +CIFAR-10 +0\.65 .* not run .* 0 of 3 ' out || die "table: $(cat out)"
+said out 'top-1 both views, %'
 expect 0 "$report" table job.json runs/small-seed0 runs/other-seed0 begun
 grep -q 'MobileNetV2 . 0.25 .* 1 of 2 ' out || die "named runs: $(cat out)"
 expect 0 "$report" table job.json begun
 grep -q 'MobileNetV2 . 0.25 .* unfinished .* 0 of 2$' out || die "an unfinished run: $(cat out)"
+unsaid out 'both views'
 expect 0 "$report" table job.json --format markdown -o table.md
 [ ! -s out ] || die "table -o prints too"
 expect 0 "$report" table job.json --format csv -o table.csv
@@ -56,14 +58,19 @@ with open("table.csv", newline="") as f:
     rows = list(csv.DictReader(f))
 assert [r["label"] for r in rows] == ["MobileNetV2 | 0.25", "IGCV3-D 0.25", "MobileNetV2, CIFAR"]
 assert rows[0]["source"] == 'a "paper"' and rows[2]["runs"] == "0" and rows[2]["top1"] == ""
-tops = []
+tops, flips = [], []
 for seed in (0, 1):
     with h5py.File(f"runs/small-seed{seed}/metrics.h5") as m, h5py.File(f"runs/small-seed{seed}/about.h5") as a:  # no validation row is left out: the chosen epoch
         valid = m["metrics/valid_top1"][()]
-        tops.append(m["metrics/test_top1"][int(numpy.argmax(valid))])
+        chosen = int(numpy.argmax(valid))
+        tops.append(m["metrics/test_top1"][chosen])
+        flips.append(m["metrics/test_flip_top1"][chosen])
         assert int(rows[0]["parameters"]) == a.attrs["parameters"] and int(rows[0]["macs"]) == a.attrs["macs"]
 assert abs(float(rows[0]["top1"]) - numpy.mean(tops)) < 1e-9
 assert abs(float(rows[0]["top1_deviation"]) - numpy.std(tops, ddof=1)) < 1e-9
+assert abs(float(rows[0]["flip_top1"]) - numpy.mean(flips)) < 1e-9 and tops != flips
+assert abs(float(rows[0]["flip_top1_deviation"]) - numpy.std(flips, ddof=1)) < 1e-9
+assert rows[2]["flip_top1"] == ""
 with h5py.File("table.h5") as t:
     for name, column in t["table"].items():
         assert column.attrs["unit"] and column.attrs["description"]
