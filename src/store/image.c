@@ -24,7 +24,7 @@ const char *mbt_store_library(void)
         H5_VERS_RELEASE);
 }
 
-static mbt_store *new_store(const char *name, bool writing)
+mbt_store *store_new(const char *name, bool writing)
 {
     mbt_store *made = calloc(1, sizeof *made);
     if (made != NULL) {
@@ -39,19 +39,62 @@ static mbt_store *new_store(const char *name, bool writing)
     return made;
 }
 
+mbt_status store_give(mbt_store *made, mbt_status status, mbt_store **store)
+{
+    if (status != MBT_OK) {
+        mbt_store_close(made);
+    } else {
+        *store = made;
+    }
+    return status;
+}
+
+mbt_status store_start_file(mbt_store *store, const char *file, hid_t access, hsize_t user_block,
+                            mbt_error *err)
+{
+    mbt_status status = MBT_OK;
+    const hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+    /* The format of HDF5 1.10: the first in which all metadata, chunk indices too, carry checksums,
+     * and without the 64 KiB limit of an attribute. No times: the same content gives the same
+     * bytes. */
+    if (access >= 0 && creation >= 0 &&
+        H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
+        H5Pset_obj_track_times(creation, false) >= 0 &&
+        H5Pset_userblock(creation, user_block) >= 0) {
+        store->file = H5Fcreate(file, H5F_ACC_TRUNC, creation, access);
+    }
+    if (store->file < 0) {
+        status = store_fail(store, NULL, "cannot start the file", err);
+    }
+    store_release(creation);
+    store_release(access);
+    return status;
+}
+
+/* Opens a file for reading; releases `access`. */
+static mbt_status open_file(mbt_store *store, const char *file, hid_t access, mbt_error *err)
+{
+    mbt_status status = MBT_OK;
+    if (access >= 0) {
+        store->file = H5Fopen(file, H5F_ACC_RDONLY, access);
+    }
+    if (store->file < 0) {
+        status = store_fail(store, NULL, "cannot open", err);
+    }
+    store_release(access);
+    return status;
+}
+
 static void image_name(const mbt_store *store, char out[IMAGE_NAME])
 {
     (void)snprintf(out, IMAGE_NAME, "/mbtrain-image/%p", (const void *)store);
 }
 
-/* Access by the core driver; strong closing, so that a forgotten identifier keeps no file open.
- * The format of HDF5 1.10: the first in which all metadata, chunk indices too, carry checksums, and
- * without the 64 KiB limit of an attribute. */
+/* Access by the core driver; strong closing, so that a forgotten identifier keeps no file open. */
 static hid_t image_access(void)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     if (access >= 0 && (H5Pset_fapl_core(access, GROWTH, false) < 0 ||
-                        H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0 ||
                         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0)) {
         store_release(access);
         access = H5I_INVALID_HID;
@@ -62,30 +105,12 @@ static hid_t image_access(void)
 mbt_status mbt_store_create(mbt_store **store, mbt_error *err)
 {
     char name[IMAGE_NAME];
-    hid_t access = H5I_INVALID_HID, creation = H5I_INVALID_HID;
-    mbt_status status = MBT_OK;
-    mbt_store *made = new_store("new file", true);
+    mbt_store *made = store_new("new file", true);
     if (made == NULL) {
         return mbt_fail(err, MBT_FAILURE, "new file: out of memory");
     }
     image_name(made, name);
-    access = image_access();
-    creation = H5Pcreate(H5P_FILE_CREATE);
-    /* no times: the same content gives the same bytes */
-    if (access >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0) {
-        made->file = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
-    }
-    if (made->file < 0) {
-        status = store_fail(made, NULL, "cannot start an image in memory", err);
-    }
-    store_release(creation);
-    store_release(access);
-    if (status != MBT_OK) {
-        mbt_store_close(made);
-        return status;
-    }
-    *store = made;
-    return MBT_OK;
+    return store_give(made, store_start_file(made, name, image_access(), 0, err), store);
 }
 
 mbt_status mbt_store_commit(mbt_store *store, const char *path, size_t *bytes, mbt_error *err)
@@ -205,7 +230,7 @@ mbt_status mbt_store_open(const char *path, size_t max_bytes, mbt_store **store,
     bool ours = false;
     mbt_digest *digest = NULL;
     hid_t access = H5I_INVALID_HID;
-    mbt_store *made = new_store(path, false);
+    mbt_store *made = store_new(path, false);
     if (made == NULL) {
         return mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
     }
@@ -231,22 +256,15 @@ mbt_status mbt_store_open(const char *path, size_t max_bytes, mbt_store **store,
     made->file_bytes = bytes;
     access = image_access();
     if (access >= 0 &&
-        H5Pset_file_image(access, data + MBT_USER_BLOCK_BYTES, bytes - MBT_USER_BLOCK_BYTES) >= 0) {
-        made->file = H5Fopen(name, H5F_ACC_RDONLY, access);
+        H5Pset_file_image(access, data + MBT_USER_BLOCK_BYTES, bytes - MBT_USER_BLOCK_BYTES) < 0) {
+        store_release(access);
+        access = H5I_INVALID_HID;
     }
-    if (made->file < 0) {
-        status = store_fail(made, NULL, "cannot open", err);
-    }
+    status = open_file(made, name, access, err);
 done:
-    store_release(access);
     mbt_digest_destroy(digest);
     free(data);
-    if (status != MBT_OK) {
-        mbt_store_close(made);
-    } else {
-        *store = made;
-    }
-    return status;
+    return store_give(made, status, store);
 }
 
 static mbt_status check_rest(int fd, const char *path, const char *wanted, mbt_error *err)
@@ -304,30 +322,15 @@ bool mbt_store_is_foreign(const char *path)
 
 mbt_status mbt_store_open_large(const char *path, bool verify, mbt_store **store, mbt_error *err)
 {
-    hid_t access = H5I_INVALID_HID;
-    mbt_store *made = new_store(path, false);
+    mbt_store *made = store_new(path, false);
     if (made == NULL) {
         return mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
     }
     mbt_status status = check_file(made, path, verify, err);
-    if (status != MBT_OK) {
-        goto done;
+    if (status == MBT_OK) {
+        status = open_file(made, path, store_disk_access(), err);
     }
-    access = store_disk_access();
-    if (access >= 0) {
-        made->file = H5Fopen(path, H5F_ACC_RDONLY, access);
-    }
-    if (made->file < 0) {
-        status = store_fail(made, NULL, "cannot open", err);
-    }
-done:
-    store_release(access);
-    if (status != MBT_OK) {
-        mbt_store_close(made);
-    } else {
-        *store = made;
-    }
-    return status;
+    return store_give(made, status, store);
 }
 
 void mbt_store_close(mbt_store *store)

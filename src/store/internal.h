@@ -26,6 +26,18 @@ struct mbt_store {
     char temporary[MBT_PATH_BYTES]; /* writing on disk: the file that grows; "" otherwise */
 };
 
+/* ---- opening (image.c) ---- */
+
+/* A store without a file yet; NULL: out of memory. */
+mbt_store *store_new(const char *name, bool writing);
+
+/* Starts its file, behind so many bytes for a user block; releases `access`. */
+mbt_status store_start_file(mbt_store *store, const char *file, hid_t access, hsize_t user_block,
+                            mbt_error *err) MBT_WARN_UNUSED;
+
+/* The end of every way to open one: *store is it, or, after a failure, it is closed. */
+mbt_status store_give(mbt_store *made, mbt_status status, mbt_store **store) MBT_WARN_UNUSED;
+
 /* ---- errors (stack.c) ---- */
 
 /* Stops HDF5 from printing its error stack; per thread, so every public function calls it. */

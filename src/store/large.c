@@ -21,41 +21,20 @@ hid_t store_disk_access(void)
 
 mbt_status mbt_store_create_large(const char *path, mbt_store **store, mbt_error *err)
 {
-    hid_t access = H5I_INVALID_HID, creation = H5I_INVALID_HID;
-    mbt_status status = MBT_OK;
-    mbt_store *made = calloc(1, sizeof *made);
+    mbt_store *made = store_new(path, true);
     if (made == NULL) {
         return mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
     }
-    made->file = H5I_INVALID_HID;
-    made->writing = true;
-    store_quiet();
-    int fd = store_temporary(path, made->temporary, err);
+    const int fd = store_temporary(path, made->temporary, err);
     if (fd < 0) {
         free(made);
         return MBT_FAILURE;
     }
     (void)close(fd);
-    (void)snprintf(made->name, sizeof made->name, "%s", path);
-    access = store_disk_access();
-    creation = H5Pcreate(H5P_FILE_CREATE);
-    if (access >= 0 && creation >= 0 &&
-        H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
-        H5Pset_obj_track_times(creation, false) >= 0 &&
-        H5Pset_userblock(creation, MBT_USER_BLOCK_BYTES) >= 0) {
-        made->file = H5Fcreate(made->temporary, H5F_ACC_TRUNC, creation, access);
-    }
-    if (made->file < 0) {
-        status = store_fail(made, NULL, "cannot start a file on disk", err);
-    }
-    store_release(creation);
-    store_release(access);
-    if (status != MBT_OK) {
-        mbt_store_close(made);
-        return status;
-    }
-    *store = made;
-    return MBT_OK;
+    return store_give(
+        made,
+        store_start_file(made, made->temporary, store_disk_access(), MBT_USER_BLOCK_BYTES, err),
+        store);
 }
 
 mbt_status store_commit_large(mbt_store *store, const char *path, size_t *bytes, mbt_error *err)

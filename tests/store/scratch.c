@@ -48,6 +48,20 @@ void scratch_end(struct scratch *scratch)
     remove_all(scratch->folder);
 }
 
+int scratch_setup(void **state)
+{
+    static struct scratch scratch;
+    scratch_begin(&scratch);
+    *state = &scratch;
+    return 0;
+}
+
+int scratch_teardown(void **state)
+{
+    scratch_end(*state);
+    return 0;
+}
+
 char *scratch_path(const struct scratch *scratch, const char *name, char *out)
 {
     (void)snprintf(out, 2 * SCRATCH_PATH, "%s/%s", scratch->folder, name);

@@ -13,6 +13,10 @@ struct scratch {
 void scratch_begin(struct scratch *scratch);
 void scratch_end(struct scratch *scratch); /* removes the folder and all in it */
 
+/* For cmocka: a folder for each test, which *state then is. */
+int scratch_setup(void **state);
+int scratch_teardown(void **state);
+
 /* The path of `name` in the folder; out has 2 * SCRATCH_PATH bytes. Returns out. */
 char *scratch_path(const struct scratch *scratch, const char *name, char *out);
 

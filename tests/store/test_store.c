@@ -21,21 +21,6 @@
 
 static mbt_error err;
 
-static int begin(void **state)
-{
-    static struct scratch scratch;
-    err.message[0] = '\0';
-    scratch_begin(&scratch);
-    *state = &scratch;
-    return 0;
-}
-
-static int end(void **state)
-{
-    scratch_end(*state);
-    return 0;
-}
-
 static void ok(mbt_status status)
 {
     if (status != MBT_OK) {
@@ -463,14 +448,14 @@ static void walk_goes_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(all_types_come_back, begin, end),
-        cmocka_unit_test_setup_teardown(two_stores_at_once, begin, end),
-        cmocka_unit_test_setup_teardown(other_shape_is_told, begin, end),
+        cmocka_unit_test_setup_teardown(all_types_come_back, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(two_stores_at_once, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(other_shape_is_told, scratch_setup, scratch_teardown),
         cmocka_unit_test(wrong_writes_are_told),
-        cmocka_unit_test_setup_teardown(attributes_come_back, begin, end),
+        cmocka_unit_test_setup_teardown(attributes_come_back, scratch_setup, scratch_teardown),
         cmocka_unit_test(digests_are_xxh3),
-        cmocka_unit_test_setup_teardown(same_content_same_bytes, begin, end),
-        cmocka_unit_test_setup_teardown(walk_goes_by_name, begin, end),
+        cmocka_unit_test_setup_teardown(same_content_same_bytes, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(walk_goes_by_name, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

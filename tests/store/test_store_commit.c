@@ -22,20 +22,6 @@ enum { N = 20000 }; /* of i64: 160,000 bytes */
 
 static mbt_error err;
 
-static int begin(void **state)
-{
-    static struct scratch scratch;
-    scratch_begin(&scratch);
-    *state = &scratch;
-    return 0;
-}
-
-static int end(void **state)
-{
-    scratch_end(*state);
-    return 0;
-}
-
 static void ok(mbt_status status)
 {
     if (status != MBT_OK) {
@@ -230,12 +216,12 @@ static void impossible_targets_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(replaces_and_goes_on, begin, end),
-        cmocka_unit_test_setup_teardown(follows_umask, begin, end),
-        cmocka_unit_test_setup_teardown(relative_names_work, begin, end),
-        cmocka_unit_test_setup_teardown(a_full_disk_leaves_the_target, begin, end),
-        cmocka_unit_test_setup_teardown(an_unwritable_folder_leaves_the_target, begin, end),
-        cmocka_unit_test_setup_teardown(impossible_targets_are_told, begin, end),
+        cmocka_unit_test_setup_teardown(replaces_and_goes_on, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(follows_umask, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(relative_names_work, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_leaves_the_target, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(an_unwritable_folder_leaves_the_target, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(impossible_targets_are_told, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

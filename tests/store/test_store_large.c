@@ -17,20 +17,6 @@ enum { N = 300000 };
 
 static mbt_error err;
 
-static int begin(void **state)
-{
-    static struct scratch scratch;
-    scratch_begin(&scratch);
-    *state = &scratch;
-    return 0;
-}
-
-static int end(void **state)
-{
-    scratch_end(*state);
-    return 0;
-}
-
 static void ok(mbt_status status)
 {
     if (status != MBT_OK) {
@@ -140,10 +126,10 @@ static void an_unwritable_folder_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(is_sealed_and_reads_back, begin, end),
-        cmocka_unit_test_setup_teardown(one_flipped_bit_is_found, begin, end),
-        cmocka_unit_test_setup_teardown(without_a_commit_nothing_is_left, begin, end),
-        cmocka_unit_test_setup_teardown(an_unwritable_folder_is_told, begin, end),
+        cmocka_unit_test_setup_teardown(is_sealed_and_reads_back, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(one_flipped_bit_is_found, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(without_a_commit_nothing_is_left, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(an_unwritable_folder_is_told, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
