@@ -12,16 +12,14 @@
 #include <unistd.h>
 
 #include "mbt/checkpoint.h"
-#include "mbt/limited.h"
 #include "mbt/metrics.h"
 #include "mbt/pretrained.h"
 #include "mbt/store.h"
 #include "mbt/text.h"
 
-#include "mbt_ckpt_diff.h"
+#include "mbt_ckpt.h"
 #include "version.h"
 
-#define FILE_BYTES_MAX ((size_t)4 << 30)
 enum { SHOWN_EPOCHS = 10, KIND_BYTES = 32, SHAPE_BYTES = 96 };
 
 static const char usage[] =
@@ -58,17 +56,27 @@ static void print_error(const mbt_error *err)
     (void)fprintf(stderr, "mbt-ckpt: error: %s\n", err->message);
 }
 
-static bool is_folder(const char *path)
+void mbt_ckpt_add_fault(mbt_status status, const mbt_error *fault, mbt_status *worst,
+                        mbt_error *err)
+{
+    if (!status)
+        return;
+    if (*worst)
+        print_error(err);
+    *worst = mbt_status_worse(*worst, status);
+    *err = *fault;
+}
+
+bool mbt_ckpt_is_folder(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-/* The folder of checkpoints that a run folder has; any other folder is one itself. */
-static mbt_status checkpoint_folder(const char *argument, char *folder, mbt_error *err)
+mbt_status mbt_ckpt_folder(const char *argument, char *folder, mbt_error *err)
 {
     mbt_status status = mbt_text_path(argument, "checkpoints", folder, err);
-    if (!status && !is_folder(folder))
+    if (!status && !mbt_ckpt_is_folder(folder))
         status = mbt_text_format(folder, MBT_PATH_BYTES, err, "path", "%s", argument);
     return status;
 }
@@ -77,9 +85,9 @@ static mbt_status checkpoint_folder(const char *argument, char *folder, mbt_erro
 static mbt_status checkpoint_file(const char *argument, char *path, mbt_error *err)
 {
     char folder[MBT_PATH_BYTES];
-    if (!is_folder(argument))
+    if (!mbt_ckpt_is_folder(argument))
         return mbt_text_format(path, MBT_PATH_BYTES, err, "path", "%s", argument);
-    mbt_status status = checkpoint_folder(argument, folder, err);
+    mbt_status status = mbt_ckpt_folder(argument, folder, err);
     return status ? status : mbt_text_path(folder, "last.h5", path, err);
 }
 
@@ -127,7 +135,7 @@ static mbt_status do_list(const char *argument, mbt_error *err)
 {
     char folder[MBT_PATH_BYTES];
     mbt_checkpoint_list list = {.last = -1, .best = -1};
-    mbt_status worst = MBT_OK, status = checkpoint_folder(argument, folder, err);
+    mbt_status worst = MBT_OK, status = mbt_ckpt_folder(argument, folder, err);
     if (!status)
         status = mbt_checkpoint_list_read(folder, &list, err);
     if (status)
@@ -140,13 +148,7 @@ static mbt_status do_list(const char *argument, mbt_error *err)
     for (int i = 0; i < list.n_steps; i++) {
         mbt_error fault = {0};
         status = list_file(folder, &list, list.steps[i], &fault);
-        if (!status)
-            continue;
-        /* every damaged file gets its line here, the last of them in main */
-        if (worst)
-            print_error(err);
-        worst = status;
-        *err = fault;
+        mbt_ckpt_add_fault(status, &fault, &worst, err);
     }
     mbt_checkpoint_list_clear(&list);
     return worst;
@@ -171,7 +173,7 @@ static mbt_status show_tensor(void *context, const char *path, const mbt_store_s
 static mbt_status show_tensors(const char *path, mbt_error *err)
 {
     mbt_store *store = NULL;
-    mbt_status status = mbt_store_open(path, FILE_BYTES_MAX, &store, err);
+    mbt_status status = mbt_store_open(path, MBT_CKPT_BYTES_MAX, &store, err);
     if (!status)
         status = mbt_store_walk(store, "/model", show_tensor, store, err);
     mbt_store_close(store);
@@ -231,110 +233,6 @@ static mbt_status do_show(const char *argument, view what, mbt_error *err)
     }
     mbt_checkpoint_info_clear(&info);
     return status;
-}
-
-/* The worst of several files: every fault gets its line, the last of them in main. */
-static void add_fault(mbt_status status, const mbt_error *fault, mbt_status *worst, mbt_error *err)
-{
-    if (!status)
-        return;
-    if (*worst)
-        print_error(err);
-    *worst = mbt_status_worse(*worst, status);
-    *err = *fault;
-}
-
-/* mbt_limited_work: the answer is the state digest. */
-static mbt_status verify_checkpoint(void *context, char answer[MBT_LIMITED_ANSWER], mbt_error *err)
-{
-    return mbt_checkpoint_verify(context, answer, err);
-}
-
-static mbt_status verify_file(const char *path, mbt_error *err)
-{
-    char digest[MBT_LIMITED_ANSWER];
-    mbt_status status = mbt_limited_run(path, verify_checkpoint, (void *)path, digest, err);
-    if (!status)
-        printf("%s: whole, state digest %s\n", path, digest);
-    return status;
-}
-
-/* mbt_limited_work: the answer is the number of epochs. */
-static mbt_status load_metrics(void *context, char answer[MBT_LIMITED_ANSWER], mbt_error *err)
-{
-    mbt_store *store = NULL;
-    mbt_metrics metrics = {0};
-    mbt_status status = mbt_store_open(context, FILE_BYTES_MAX, &store, err);
-    if (!status)
-        status = mbt_metrics_load(&metrics, store, "/metrics", err);
-    if (!status)
-        (void)snprintf(answer, MBT_LIMITED_ANSWER, "%d epochs", metrics.n_rows);
-    mbt_metrics_clear(&metrics);
-    mbt_store_close(store);
-    return status;
-}
-
-/* metrics.h5 of a run folder, when there is one. */
-static mbt_status verify_metrics(const char *run, mbt_error *err)
-{
-    char path[MBT_PATH_BYTES], epochs[MBT_LIMITED_ANSWER];
-    mbt_status status = mbt_text_path(run, "metrics.h5", path, err);
-    if (status || access(path, F_OK) != 0)
-        return status;
-    status = mbt_limited_run(path, load_metrics, path, epochs, err);
-    if (!status)
-        printf("%s: whole, %s\n", path, epochs);
-    return status;
-}
-
-/* A link of a folder names one of its files; -1: there is no link. */
-static mbt_status verify_link(const mbt_checkpoint_list *list, const char *folder, const char *link,
-                              int64_t step, mbt_error *err)
-{
-    for (int i = 0; i < list->n_steps; i++)
-        if (list->steps[i] == step)
-            return MBT_OK;
-    return step < 0 ? MBT_OK
-                    : mbt_fail(err, MBT_DATA, "%s/%s: names step %" PRId64 ", which is not there",
-                               folder, link, step);
-}
-
-static mbt_status verify_folder(const char *argument, mbt_error *err)
-{
-    char folder[MBT_PATH_BYTES], path[MBT_PATH_BYTES];
-    mbt_checkpoint_list list = {.last = -1, .best = -1};
-    mbt_status worst = MBT_OK, status = checkpoint_folder(argument, folder, err);
-    if (!status)
-        status = mbt_checkpoint_list_read(folder, &list, err);
-    if (!status && list.n_steps == 0)
-        status = mbt_fail(err, MBT_DATA, "%s: has no checkpoints", folder);
-    if (status)
-        return status;
-    for (int i = 0; i < list.n_steps; i++) {
-        mbt_error fault = {0};
-        status = mbt_checkpoint_path(folder, list.steps[i], path, &fault);
-        add_fault(status ? status : verify_file(path, &fault), &fault, &worst, err);
-    }
-    mbt_error faults[3] = {{0}};
-    add_fault(verify_link(&list, folder, "last.h5", list.last, &faults[0]), &faults[0], &worst,
-              err);
-    add_fault(verify_link(&list, folder, "best.h5", list.best, &faults[1]), &faults[1], &worst,
-              err);
-    add_fault(verify_metrics(argument, &faults[2]), &faults[2], &worst, err);
-    mbt_checkpoint_list_clear(&list);
-    return worst;
-}
-
-static mbt_status do_verify(int n_files, char **files, mbt_error *err)
-{
-    mbt_status worst = MBT_OK;
-    for (int i = 0; i < n_files; i++) {
-        mbt_error fault = {0};
-        add_fault(is_folder(files[i]) ? verify_folder(files[i], &fault)
-                                      : verify_file(files[i], &fault),
-                  &fault, &worst, err);
-    }
-    return worst;
 }
 
 static mbt_status do_diff(char **files, mbt_error *err)
@@ -400,7 +298,7 @@ static mbt_status run(int n, char **arguments, view what, const char *output, mb
     case EXPORT:
         return do_export(arguments[1], output, err);
     default:
-        return do_verify(n - 1, arguments + 1, err);
+        return mbt_ckpt_verify(n - 1, arguments + 1, err);
     }
 }
 

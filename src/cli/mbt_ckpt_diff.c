@@ -1,5 +1,5 @@
 /* mbt-ckpt diff: what two checkpoints do not have in common, in lines. */
-#include "mbt_ckpt_diff.h"
+#include "mbt_ckpt.h"
 
 #include <inttypes.h>
 #include <stdio.h>
