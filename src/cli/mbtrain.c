@@ -7,9 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "mbt/arch.h"
 #include "mbt/binding.h"
-#include "mbt/checkpoint.h"
 #include "mbt/stop.h"
 #include "mbt/trainer.h"
 #include "mbtrain_session.h"
@@ -34,8 +32,7 @@ static void say_why(mbtrain_session *s, mbt_status status, const mbt_error *err)
     }
 }
 
-/* Rank zero's status and configuration become everybody's. */
-static mbt_status share_config(mbtrain_session *s, mbt_status status, mbt_error *err)
+mbt_status mbtrain_share_config(mbtrain_session *s, mbt_status status, mbt_error *err)
 {
     status = mbt_comm_agree(s->comm, status, err);
     if (status == MBT_OK) {
@@ -44,7 +41,7 @@ static mbt_status share_config(mbtrain_session *s, mbt_status status, mbt_error 
     return status;
 }
 
-static mbt_status apply_overrides(mbtrain_session *s, mbt_error *err)
+mbt_status mbtrain_apply_overrides(mbtrain_session *s, mbt_error *err)
 {
     mbt_status status = MBT_OK;
     for (int i = 0; i < s->options.n_sets && status == MBT_OK; i++) {
@@ -83,7 +80,7 @@ mbt_status mbtrain_read_config(mbtrain_session *s, bool needs_data, mbt_error *e
         mbt_config_defaults(&s->config);
         status = mbt_config_read(s->options.target, &s->config, err);
         if (status == MBT_OK) {
-            status = apply_overrides(s, err);
+            status = mbtrain_apply_overrides(s, err);
         }
         if (status == MBT_OK) {
             status = default_folder(s, err);
@@ -92,7 +89,7 @@ mbt_status mbtrain_read_config(mbtrain_session *s, bool needs_data, mbt_error *e
             status = check_config(&s->config, needs_data, err);
         }
     }
-    return share_config(s, status, err);
+    return mbtrain_share_config(s, status, err);
 }
 
 /* ---- verbs ---- */
@@ -159,7 +156,7 @@ static mbt_status resume(mbtrain_session *s, mbt_error *err)
             status = mbt_run_read_config(s->options.target, &s->config, err);
         }
         if (status == MBT_OK) {
-            status = apply_overrides(s, err);
+            status = mbtrain_apply_overrides(s, err);
         }
         if (status == MBT_OK) {
             status = mbt_text_format(s->config.run.folder, sizeof s->config.run.folder, err,
@@ -169,160 +166,14 @@ static mbt_status resume(mbtrain_session *s, mbt_error *err)
             status = mbt_config_check(&s->config, err);
         }
     }
-    status = share_config(s, status, err);
+    status = mbtrain_share_config(s, status, err);
     return status != MBT_OK ? status : run_training(s, MBT_RUN_RESUME, err);
-}
-
-/* A checkpoint file, or the run folder that holds it: then the best one. */
-static mbt_status find_checkpoint(const mbtrain_session *s, char *path, mbt_error *err)
-{
-    struct stat info;
-    if (stat(s->options.target, &info) != 0 || !S_ISDIR(info.st_mode)) {
-        return mbt_text_format(path, MBT_PATH_BYTES, err, "path", "%s", s->options.target);
-    }
-    mbt_status status = mbt_text_path(s->options.target, "checkpoints/best.h5", path, err);
-    if (status == MBT_OK && lstat(path, &info) != 0) {
-        status =
-            mbt_fail(err, MBT_DATA,
-                     "%s: there is no best checkpoint (yet); wanted a run that has been evaluated, "
-                     "or a checkpoint file",
-                     path);
-    }
-    return status;
-}
-
-static void print_counts(const char *what, const mbt_counts *counts)
-{
-    (void)printf("%-10s %8lld images  loss %.4f  top-1 %6.2f %%  top-5 %6.2f %%\n", what,
-                 (long long)counts->samples, mbt_counts_mean_loss(counts), mbt_counts_top1(counts),
-                 mbt_counts_top5(counts));
-}
-
-/* With --predictions the evaluation of the test split that comes next keeps them. Collective. */
-static mbt_status expect_predictions(mbtrain_session *s, mbt_setup *setup,
-                                     mbt_predictions *predictions, mbt_error *err)
-{
-    if (s->options.predictions == NULL) {
-        return MBT_OK;
-    }
-    mbt_status status = mbt_predictions_create(setup->dataset.test.n, setup->dataset.n_classes,
-                                               true, predictions, err);
-    status = mbt_comm_agree(s->comm, status, err);
-    setup->predictions = status == MBT_OK ? predictions : NULL;
-    return status;
-}
-
-/* What it has kept goes into the file. `at`: what rank zero's weights are of. Collective. */
-static mbt_status write_predictions(mbtrain_session *s, mbt_setup *setup,
-                                    const mbt_predictions *predictions,
-                                    const mbt_progress_state *at, mbt_error *err)
-{
-    mbt_status status = MBT_OK;
-    if (setup->predictions == NULL) {
-        return MBT_OK;
-    }
-    mbt_setup_share_predictions(setup);
-    if (mbtrain_is_root(s)) {
-        mbt_record_facts facts;
-        const mbt_record record = {
-            .facts = &facts,
-            .predictions = predictions,
-            .class_names = (const char(*)[MBT_CLASS_NAME_BYTES])setup->dataset.class_names,
-            .epoch = at->epoch,
-            .step = at->step,
-        };
-        mbt_setup_facts(setup, s->provenance, &facts);
-        (void)snprintf(facts.commands, sizeof facts.commands, "%s\n", s->command);
-        status = mbt_record_write_predictions(s->options.predictions, &record, err);
-    }
-    return mbt_comm_agree(s->comm, status, err);
-}
-
-static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup,
-                                  const mbt_progress_state *at, mbt_error *err)
-{
-    mbt_predictions predictions = {0};
-    mbt_counts counts, mirrored;
-    mbt_status status = MBT_OK;
-    if (setup->n_valid > 0) {
-        status = mbt_evaluate(setup, NULL, &setup->dataset.train, setup->valid_ids, setup->n_valid,
-                              0, &counts, NULL, err);
-        if (status == MBT_OK && mbtrain_is_root(s)) {
-            print_counts("validation", &counts);
-        }
-    }
-    if (status == MBT_OK) {
-        status = expect_predictions(s, setup, &predictions, err);
-    }
-    if (status == MBT_OK) {
-        const bool flip = setup->config.evaluate.flip;
-        status = mbt_evaluate(setup, NULL, &setup->dataset.test, NULL, setup->dataset.test.n, 0,
-                              &counts, flip ? &mirrored : NULL, err);
-        if (status == MBT_OK && mbtrain_is_root(s)) {
-            print_counts("test", &counts);
-            if (flip) {
-                print_counts("both views", &mirrored);
-            }
-        }
-    }
-    if (status == MBT_OK) {
-        status = write_predictions(s, setup, &predictions, at, err);
-    }
-    mbt_predictions_clear(&predictions);
-    return status;
-}
-
-static mbt_status evaluate(mbtrain_session *s, mbt_error *err)
-{
-    char path[MBT_PATH_BYTES] = "";
-    mbt_setup setup = {.watchdog = s->watchdog};
-    mbt_progress_state at = {0};
-    mbt_status status = MBT_OK;
-    if (mbtrain_is_root(s)) {
-        mbt_checkpoint_info info = {0};
-        status = find_checkpoint(s, path, err);
-        if (status == MBT_OK) {
-            status = mbt_checkpoint_read_info(path, &info, err);
-        }
-        if (status == MBT_OK) {
-            at = info.progress;
-            mbt_config_defaults(&s->config);
-            status = mbt_config_parse(info.config, path, &s->config, err);
-        }
-        if (status == MBT_OK) {
-            status = apply_overrides(s, err);
-        }
-        if (status == MBT_OK) {
-            status = mbt_config_check(&s->config, err);
-        }
-        mbt_checkpoint_info_clear(&info);
-    }
-    status = share_config(s, status, err);
-    if (status == MBT_OK) {
-        mbt_comm_broadcast(s->comm, path, sizeof path);
-        mbt_watchdog_limit(s->watchdog, s->config.run.watchdog_s);
-        status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, false, &setup, err);
-    }
-    if (status == MBT_OK) {
-        status = mbt_comm_agree(s->comm,
-                                mbt_checkpoint_load_weights(&setup.evaluator->params,
-                                                            setup.evaluator->weights, path, err),
-                                err);
-    }
-    if (status == MBT_OK) {
-        if (mbtrain_is_root(s)) {
-            (void)printf("%s, %s on %s\n", path, setup.graph.name, setup.dataset.name);
-        }
-        status = evaluate_splits(s, &setup, &at, err);
-    }
-    mbt_setup_clear(&setup);
-    return status;
 }
 
 /* ---- start ---- */
 
 static mbt_status (*const verbs[MBTRAIN_VERBS])(mbtrain_session *, mbt_error *) = {
-    [MBTRAIN_TRAIN] = train,         [MBTRAIN_RESUME] = resume,     [MBTRAIN_EVAL] = evaluate,
+    [MBTRAIN_TRAIN] = train,         [MBTRAIN_RESUME] = resume,     [MBTRAIN_EVAL] = mbtrain_eval,
     [MBTRAIN_BENCH] = mbtrain_bench, [MBTRAIN_PLAN] = mbtrain_plan, [MBTRAIN_CHECK] = mbtrain_check,
 };
 

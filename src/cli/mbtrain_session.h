@@ -26,6 +26,12 @@ bool mbtrain_is_root(const mbtrain_session *s);
 /* The file named on the command line, and overrides, on every rank. Collective. */
 mbt_status mbtrain_read_config(mbtrain_session *s, bool needs_data, mbt_error *err);
 
+/* The command line's overrides, on this rank. */
+mbt_status mbtrain_apply_overrides(mbtrain_session *s, mbt_error *err);
+
+/* Rank zero's status and configuration become everybody's. Collective. */
+mbt_status mbtrain_share_config(mbtrain_session *s, mbt_status status, mbt_error *err);
+
 /* The run folder, and into `start` (MBT_PATH_BYTES) the checkpoint that a resumed run goes on from,
  * or "". Rank zero alone. */
 mbt_status mbtrain_enter_run(mbtrain_session *s, mbt_run_mode mode, mbt_run **run, char *start,
@@ -35,6 +41,7 @@ mbt_status mbtrain_enter_run(mbtrain_session *s, mbt_run_mode mode, mbt_run **ru
 void mbtrain_limit_time(mbtrain_session *s);
 
 /* Verbs that need no run. Collective. */
+mbt_status mbtrain_eval(mbtrain_session *s, mbt_error *err);
 mbt_status mbtrain_bench(mbtrain_session *s, mbt_error *err);
 mbt_status mbtrain_plan(mbtrain_session *s, mbt_error *err);
 mbt_status mbtrain_check(mbtrain_session *s, mbt_error *err); /* all before the first step */
