@@ -17,9 +17,8 @@ for program in mbtrain mbt-data mbt-ckpt mbt-report; do
 done
 cp -R "$here/../../slurm" .
 
-# prepare_steps EPOCHS: small.json with three steps an epoch and a checkpoint after each, and, as what
-# every run must come to, the digest $wanted of one that was never disturbed.
-prepare_steps() {
+# small_steps EPOCHS: small.json with three steps an epoch and a checkpoint after each.
+small_steps() {
     prepare
     sed -i "s/\"epochs\": 2/\"epochs\": $1/; s/\"flip\": true/&, \"every_epochs\": 4/" small.json
     sed -i '$d' small.json
@@ -27,8 +26,17 @@ prepare_steps() {
   , "checkpoint": { "every_steps": 1, "keep": 3 }
 }
 END
-    expect 0 ranks 1 small.json --set run.folder=alone
+}
+# shellcheck disable=SC2119,SC2120 # the options are for some scripts
+# undisturbed [OPTIONS...]: what every run must come to: the run alone, its digest $wanted.
+undisturbed() {
+    expect 0 ranks 1 small.json --set run.folder=alone "$@"
     wanted=$(digest alone)
+}
+# shellcheck disable=SC2119
+prepare_steps() { # EPOCHS
+    small_steps "$1"
+    undisturbed
 }
 
 # A test that fails shows what the cluster and the jobs had to say.
@@ -60,15 +68,17 @@ newest() {
     lib_step=$(readlink "$1/checkpoints/last.h5" | sed 's/^step-0*\([0-9]*\).*/\1/')
     echo "${lib_step:-0}"
 }
-# requeued TIMES: back in the queue for that time, and started again. SLURM would wait two minutes, lest
-# the end of the leg before is taken for that of the next; here it is seen to be gone, if its node is
-# still there.
+# ended_on NODE: nothing of the job runs there. An end that SLURM hears of late counts for the leg that
+# runs by then, as the end of its script (FAILED 0:9) or of its step.
+ended_on() {
+    ! pgrep --ns "$(cat "$CLUSTER/nodes/$1")" --nslist net -f "^slurmstepd: \[$(fact JobId)\." >/dev/null
+}
+# requeued TIMES: back in the queue for that time, and started again. SLURM would hold the job back for
+# two minutes, so that the leg before is over; here it is seen to be, where nodes answer.
 requeued() {
     reaches Restarts "$1"
-    lib_n=0
-    while pgrep -f "^slurmstepd: \[$(fact JobId)\." >/dev/null && [ "$lib_n" -lt 50 ]; do
-        lib_n=$((lib_n + 1))
-        sleep 0.1
+    for lib_node in $(sinfo --noheader --Node --responding --format=%N); do
+        wait_for "job $id: its leg ends on $lib_node" ended_on "$lib_node"
     done
     sleep 1
     wait_for "job $id starts again" release

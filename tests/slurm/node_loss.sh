@@ -1,10 +1,19 @@
 #!/bin/sh
 # A job loses a node by its cable, then the node of rank zero by its power: SLURM requeues it, the next
-# leg takes the lock over and goes on from the last checkpoint, to the bits of an undisturbed run.
+# leg takes the lock over and goes on from the last checkpoint, to the bits of an undisturbed run. The
+# first node comes back meanwhile, with a rank of the first leg still on it.
 set -eu
 # shellcheck source=tests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
-prepare_steps 12
+small_steps 100000
+
+# Each leg lasts until it is disturbed: how long SLURM takes to miss a node, or to see it again, is not
+# known beforehand. The last one ends at the step that the file `limit` has by then; 0: none.
+# shellcheck disable=SC2016 # for the node to expand
+printf '#!/bin/sh\nexec build/bin/mbtrain "$@" --set "train.max_steps=$(cat limit)"\n' >until_limit
+chmod +x until_limit
+export MBTRAIN=./until_limit
+echo 0 >limit
 
 # Five ranks of nodes with four processors: always on two of the three nodes.
 idle() { sinfo --noheader --Node --nodes="$1" --format=%T | grep -qx 'idle\|mixed\|allocated'; }
@@ -19,11 +28,18 @@ said "mbtrain-$id.log" 'leg 2 on n[1,3]'
 said "$run/log.txt" 'taken over from host n1'
 "$NODE" heal n2
 wait_for 'n2 comes back' idle n2
+wait_for 'the first leg ends on n2' ended_on n2
+after 3 "$run" # that end is none of the second leg's
+has Restarts 1 || die 'the node that came back ended the second leg'
 "$NODE" kill n1
+reaches Restarts 2
+limit=$(($(newest "$run") + 6))
+echo "$limit" >limit
 requeued 2
 ends_as COMPLETED 0:0
 said "mbtrain-$id.log" 'leg 3 on n[2-3]'
 [ "$(grep -c 'taken over from host n1' "$run/log.txt")" = 2 ] || die "the lock: $(cat "$run/log.txt")"
 [ "$(grep -c 'from step 0 of' "$run/log.txt")" = 1 ] || die "began more than once: $(cat "$run/log.txt")"
+undisturbed --set "train.max_steps=$limit"
 ended_alike "$run"
 echo "$name: all as wanted"
