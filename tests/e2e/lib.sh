@@ -33,6 +33,7 @@ die() {
 
 # Seconds after which a command counts as hung, on a machine with other work.
 patience=120
+limit=3 # run.watchdog of jobs that lose a rank
 
 # ranks N VERB-AND-ARGUMENTS...: mbtrain on N ranks; 1 without mpirun.
 ranks() {
@@ -151,4 +152,25 @@ has_step() {
     lib_file=${lib_file##*step-}
     lib_file=$(echo "${lib_file%.h5}" | sed 's/^0*//')
     [ "${lib_file:-0}" -ge "$2" ] 2>/dev/null
+}
+
+# dies CODE SECONDS COMMAND...: three ranks train in the run dead; after the command the job ends within
+# the time and with the code, and leaves whole checkpoints. What it said goes to the file last.
+dies() {
+    lib_wanted=$1 lib_seconds=$2
+    shift 2
+    rm -rf dead
+    begin 3 small.json --set train.epochs=1000 --set run.folder=dead --set "run.watchdog=$limit" \
+        --set checkpoint.every_steps=1 --set checkpoint.keep=4
+    wait_for 'some steps' has_step dead 4
+    lib_from=$(date +%s)
+    "$@"
+    ends "$lib_wanted"
+    cp err last
+    lib_took=$(($(date +%s) - lib_from))
+    [ "$lib_took" -le "$lib_seconds" ] || die "$*: the end took $lib_took s, wanted $lib_seconds"
+    expect 0 "$ckpt" verify dead/checkpoints/*.h5
+}
+named() { # FILE PATTERN
+    grep -q "$2" "$1" || die "$1 does not say '$2': $(cat "$1")"
 }
