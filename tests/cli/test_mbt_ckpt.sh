@@ -1,8 +1,8 @@
 #!/bin/sh
 # mbt-ckpt on files of make_checkpoint: every verb, damage, usage; and the same files seen by
-# h5dump and h5py. Arguments: mbt-ckpt, make_checkpoint, read_checkpoint.py, python3.
+# h5dump and h5py. Arguments: mbt-ckpt, make_checkpoint, read_checkpoint.py, python3, library.
 set -eu
-ckpt=$1 make=$2 reader=$3 python=$4
+ckpt=$1 make=$2 reader=$3 python=$4 crash=$5
 top=$(mktemp -d)
 trap 'rm -rf "$top"' EXIT
 run=$top/run
@@ -84,6 +84,14 @@ lines out 0; lines err 1; said err "mbt-ckpt: error: $top/bad.h5"
 flip "$old" 7001
 expect 4 "$ckpt" list "$run"
 lines out 3; lines err 1; said err "$old"; said out damaged; said out "$second"
+
+# files that crash HDF5: bad files, whatever is asked of them
+for verb in "list $run" "show $new" "show --tensors $new" "diff $new $new" "verify $new" "export $new -o $top/weights.h5"; do
+    # shellcheck disable=SC2086 # a verb with its arguments
+    expect 4 env LD_PRELOAD="$crash" "$ckpt" $verb
+    said err "bad file: reading it crashes the library (signal 11)"
+done
+[ ! -e "$top/weights.h5" ] || die "export left a file"
 
 # nothing there, usage
 mkdir "$top/bare"
