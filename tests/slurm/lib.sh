@@ -27,10 +27,28 @@ small_steps() {
 }
 END
 }
+# endless_steps: small.json for jobs whose legs last until they are disturbed, however fast the machine
+# and SLURM are: a leg ends at the step in the file `limit`, if there is one when it begins.
+endless_steps() {
+    small_steps 100000
+    # shellcheck disable=SC2016 # for the node to expand
+    printf '#!/bin/sh\nexec build/bin/mbtrain "$@" --set "train.max_steps=$(cat limit)"\n' >until_limit
+    chmod +x until_limit
+    export MBTRAIN=./until_limit
+    echo 0 >limit
+}
+# last_leg RUN: the leg that is to begin is the last.
+last_leg() {
+    last_step=$(($(newest "$1") + 6))
+    echo "$last_step" >limit
+}
 # shellcheck disable=SC2119,SC2120 # the options are for some scripts
 # undisturbed [OPTIONS...]: what every run must come to: the run alone, its digest $wanted.
 undisturbed() {
+    lib_patience=$patience
+    patience=600 # as long as all legs together
     expect 0 ranks 1 small.json --set run.folder=alone "$@"
+    patience=$lib_patience
     wanted=$(digest alone)
 }
 # shellcheck disable=SC2119

@@ -3,6 +3,7 @@
 # Usage: node.sh start NAME    starts a node nK, or starts it again
 #        node.sh kill NAME     its power goes: processes and link at once
 #        node.sh cut NAME      its cable is pulled; node.sh heal NAME puts it back
+#        node.sh exec NAME COMMAND...    runs it there, in the same folder
 set -eu
 slurm=${CLUSTER:?is set by cluster.sh}/slurm
 name=$2
@@ -37,6 +38,11 @@ start)
 kill)
     kill -KILL "$(cat "$file")"
     ip link del "$name" 2>/dev/null || true # it may have gone with the namespace
+    ;;
+exec)
+    shift 2
+    exec nsenter --target "$(pgrep -P "$(cat "$file")")" --all \
+        sh -c 'cd "$0" && exec "$@"' "$PWD" "$@"
     ;;
 cut) ip link set "$name" down ;;
 heal) ip link set "$name" up ;;

@@ -5,15 +5,7 @@
 set -eu
 # shellcheck source=tests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
-small_steps 100000
-
-# Each leg lasts until it is disturbed: how long SLURM takes to miss a node, or to see it again, is not
-# known beforehand. The last one ends at the step that the file `limit` has by then; 0: none.
-# shellcheck disable=SC2016 # for the node to expand
-printf '#!/bin/sh\nexec build/bin/mbtrain "$@" --set "train.max_steps=$(cat limit)"\n' >until_limit
-chmod +x until_limit
-export MBTRAIN=./until_limit
-echo 0 >limit
+endless_steps
 
 # Five ranks of nodes with four processors: always on two of the three nodes.
 idle() { sinfo --noheader --Node --nodes="$1" --format=%T | grep -qx 'idle\|mixed\|allocated'; }
@@ -33,13 +25,12 @@ after 3 "$run" # that end is none of the second leg's
 has Restarts 1 || die 'the node that came back ended the second leg'
 "$NODE" kill n1
 reaches Restarts 2
-limit=$(($(newest "$run") + 6))
-echo "$limit" >limit
+last_leg "$run"
 requeued 2
 ends_as COMPLETED 0:0
 said "mbtrain-$id.log" 'leg 3 on n[2-3]'
 [ "$(grep -c 'taken over from host n1' "$run/log.txt")" = 2 ] || die "the lock: $(cat "$run/log.txt")"
 [ "$(grep -c 'from step 0 of' "$run/log.txt")" = 1 ] || die "began more than once: $(cat "$run/log.txt")"
-undisturbed --set "train.max_steps=$limit"
+undisturbed --set "train.max_steps=$last_step"
 ended_alike "$run"
 echo "$name: all as wanted"

@@ -6,7 +6,7 @@ set -eu
 # shellcheck source=tests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
 count=${2:-4}
-prepare_steps $((4 * count + 4))
+endless_steps
 
 # disturb I: a warning to the batch script, two signals to the ranks, an administrator.
 disturb() {
@@ -23,9 +23,12 @@ run=runs/small-$id
 for i in $(seq "$count"); do
     after 2 "$run"
     disturb "$((i - 1))"
+    reaches Restarts "$i"
+    [ "$i" != "$count" ] || last_leg "$run"
     requeued "$i"
 done
 ends_as COMPLETED 0:0
+undisturbed --set "train.max_steps=$last_step"
 ended_alike "$run"
 said "mbtrain-$id.log" 'leg 1 on' # one file for all legs
 said "mbtrain-$id.log" "leg $((count + 1)) on"
