@@ -144,7 +144,8 @@ static void add_rank(mbt_watchdog *w, struct slot *slot)
         stands_still(slot) ? "; its process stands still, stopped?" : "");
 }
 
-/* Names the ranks of this node that the others wait for; returns how many. */
+/* Names the ranks of this node that the others wait for; returns how many. One that is inside an
+ * earlier call than its neighbours waits for a rank of another node, when there are others. */
 static int add_culprits(mbt_watchdog *w)
 {
     int64_t most = 0;
@@ -156,7 +157,7 @@ static int add_culprits(mbt_watchdog *w)
     for (int i = 0; i < w->n_slots; i++) {
         struct slot *slot = &w->table->slots[i];
         const int64_t calls = atomic_load(&slot->calls);
-        const bool waits = calls % 2 != 0 && calls == most;
+        const bool waits = calls % 2 != 0 && (calls == most || mbt_comm_n_nodes(w->comm) > 1);
         if (!atomic_load(&slot->joined) || (waits && !stands_still(slot))) {
             continue;
         }
