@@ -43,17 +43,20 @@ void mbt_outcome_difference(const mbt_config *a, const mbt_config *b, char *out,
     }
 }
 
+/* The row that the run's figures come from: the best by the validation split, else the last that
+ * was evaluated. */
 static int figure_row(const mbt_metrics *metrics)
 {
-    int best = -1;
+    int best = -1, last = metrics->n_rows - 1;
     for (int i = 0; i < metrics->n_rows; i++) {
         const mbt_metrics_row *row = &metrics->rows[i];
+        last = isnan(row->test_top1) ? last : i;
         if (!isnan(row->valid_top1) &&
             (best < 0 || row->valid_top1 > metrics->rows[best].valid_top1)) {
             best = i;
         }
     }
-    return best >= 0 ? best : metrics->n_rows - 1;
+    return best >= 0 ? best : last;
 }
 
 static double hours_of(const mbt_metrics *metrics)

@@ -5,6 +5,8 @@ set -eu
 ckpt=$1 make=$2 reader=$3 python=$4 crash=$5
 top=$(mktemp -d)
 trap 'rm -rf "$top"' EXIT
+cp "$crash" "$top/crash.so" # LD_PRELOAD takes blanks for separators
+crash=$top/crash.so
 run=$top/run
 folder=$run/checkpoints
 

@@ -45,6 +45,11 @@ grep -q 'MobileNetV2 . 0.25 .* 1 of 2 ' out || die "named runs: $(cat out)"
 expect 0 "$report" table job.json begun
 grep -q 'MobileNetV2 . 0.25 .* unfinished .* 0 of 2$' out || die "an unfinished run: $(cat out)"
 unsaid out 'both views'
+# Its last epoch was not evaluated: the figures are those of the one before.
+expect 0 ranks 1 small.json --set data.validation=0 --set evaluate.every_epochs=2 --set train.epochs=4 \
+    --set train.max_steps=12 --set run.folder=sparse
+expect 0 "$report" compare sparse begun
+unsaid out nan
 expect 0 "$report" table job.json --format markdown -o table.md
 [ ! -s out ] || die "table -o prints too"
 expect 0 "$report" table job.json --format csv -o table.csv

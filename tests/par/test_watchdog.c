@@ -23,10 +23,10 @@ static void probe(int n, const char *what, int code, char out[OUTPUT_BYTES])
     char command[4096];
     const double from = mbt_timer_clock();
     const int length =
-        n == 1 ? snprintf(command, sizeof command, "exec %s %s 2>&1", WATCHDOG_PROBE, what)
+        n == 1 ? snprintf(command, sizeof command, "exec '%s' %s 2>&1", WATCHDOG_PROBE, what)
                : snprintf(command, sizeof command,
-                          "exec " MPIRUN " --oversubscribe --allow-run-as-root -n %d %s %s 2>&1", n,
-                          WATCHDOG_PROBE, what);
+                          "exec " MPIRUN " --oversubscribe --allow-run-as-root -n %d '%s' %s 2>&1",
+                          n, WATCHDOG_PROBE, what);
     assert_in_range(length, 1, sizeof command - 1);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
