@@ -10,6 +10,8 @@ seconds=${2:?usage: campaign.sh READER SECONDS [FOLDER]}
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${MBT_FUZZ_BUILD:-$top/build-fuzz}
 folder=${3:-$build/campaign}
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
 corpus=$folder/$reader/corpus
 found=$folder/$reader/found
 mkdir -p "$corpus" "$found"
@@ -24,7 +26,9 @@ export TMPDIR="$work"
 export OMP_NUM_THREADS=1
 # The library keeps memory to the end, and after errors.
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
-fuzzer=$build/tests/fuzz/fuzz_$reader
+# The fuzzer starts others of its kind by way of a shell and quotes nothing: no name has a blank.
+fuzzer=$work/fuzz_$reader
+ln -s "$build/tests/fuzz/fuzz_$reader" "$fuzzer"
 
 # HDF5 without our user block, as it is and in the oldest format, which has no checksums on its way.
 add_hdf5() { # FILE NAME
@@ -48,9 +52,10 @@ fi
 
 # A process of the fuzzer that crashes is replaced; what crashed it is judged below.
 limits="-timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=1024"
+ln -s "$folder/$reader" "$work/state"
 # shellcheck disable=SC2086 # options
 "$fuzzer" -fork=1 -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 $limits -max_len=65536 \
-    -max_total_time="$seconds" -artifact_prefix="$found/" "$corpus" >"$work/out" 2>&1 || true
+    -max_total_time="$seconds" -artifact_prefix="$work/state/found/" "$work/state/corpus" >"$work/out" 2>&1 || true
 runs=$(sed -n 's/^#\([0-9]*\): cov:.*/\1/p' "$work/out" | tail -n 1)
 edges=$(sed -n 's/^#[0-9]*: cov: \([0-9]*\).*/\1/p' "$work/out" | tail -n 1)
 [ "${runs:-0}" -gt 0 ] || {
@@ -66,16 +71,15 @@ handled() {
     ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=0:max_allocation_size_mb=1024 \
         FUZZ_KEEP=$work/kept "$fuzzer" $limits "$1" >"$work/crash" 2>&1 && return 0
     case $reader in
-    dataset) verify="$build/bin/mbt-data verify" ;;
-    checkpoint) verify="$build/bin/mbt-ckpt verify" ;;
+    dataset) program=mbt-data ;;
+    checkpoint) program=mbt-ckpt ;;
     *) return 1 ;;
     esac
     code=0
     # The innermost frame that is neither the sanitizer's nor the C library's.
     grep -E "^ +#[0-9]+ .*(libhdf5|$top/(src|tests)/)" "$work/crash" | grep -Fv "compiler-rt" | head -n 1 |
         grep -q libhdf5 || return 1
-    # shellcheck disable=SC2086 # a command with its argument
-    $verify "$work/kept" >/dev/null 2>&1 || code=$?
+    "$build/bin/$program" verify "$work/kept" >/dev/null 2>&1 || code=$?
     [ "$code" = 4 ]
 }
 library=0 open=0
@@ -85,7 +89,7 @@ for file in "$found"/*; do
         library=$((library + 1))
     else
         open=$((open + 1))
-        echo "$file: an open finding; $fuzzer $file shows it" >&2
+        echo "$file: an open finding; $build/tests/fuzz/fuzz_$reader $file shows it" >&2
     fi
 done
 
