@@ -17,6 +17,11 @@
 enum { MBT_NAME_BYTES = 64, MBT_LIST_MAX = 16, MBT_GROUP_MAX = 1024 };
 
 typedef enum mbt_reduce { MBT_REDUCE_EXACT, MBT_REDUCE_FP32, MBT_REDUCE_BF16 } mbt_reduce;
+typedef enum mbt_arithmetic {
+    MBT_ARITHMETIC_FP32,
+    MBT_ARITHMETIC_BF16,
+    MBT_ARITHMETIC_AUTO /* bf16 when every rank's processor multiplies in it */
+} mbt_arithmetic;
 
 typedef enum mbt_schedule_kind {
     MBT_SCHEDULE_CONSTANT,
@@ -163,10 +168,12 @@ typedef struct mbt_config {
         double keep_every_hours; /* checkpoint.keep_every_hours: of older ones; 0 = none */
     } checkpoint;
     struct {
-        char kernels[MBT_NAME_BYTES]; /* plan.kernels: "auto", or at most "avx512", "avx2", "x86-64"
+        char kernels[MBT_NAME_BYTES]; /* plan.kernels: "auto", or at most "avx512_bf16", "avx512",
+                                       * ...
                                        */
         int64_t threads;              /* plan.threads: of a rank */
         int storage;                  /* plan.storage: 0 fp32, 1 bf16 (mbt_storage of tensor.h) */
+        mbt_arithmetic arithmetic;    /* plan.arithmetic */
         int64_t tile;                 /* plan.tile: images a tile, 0 = chosen by the plan */
     } plan;
 } mbt_config;

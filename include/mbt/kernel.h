@@ -13,8 +13,9 @@
  * r is the residual, e the gradient that reaches the value by another way. Between y and z channels
  * may be moved (shuffle). Source: Ioffe and Szegedy 2015; ReLU6: MobileNetV2 (Sandler et al. 2018),
  * section 4. The derivative of ReLU6 is 1 for 0 < z < 6 strictly, that of ReLU for 0 < z, as
- * PyTorch. Arithmetic is float32; sums are carried as said at each type. All pointers are aligned
- * to 64 bytes; nothing aliases unless said. Depends on tensor, cpu, status. */
+ * PyTorch. Arithmetic is float32 but for mbt_conv_desc.bf16; sums are carried as said at each type.
+ * All pointers are aligned to 64 bytes; nothing aliases unless said. Depends on tensor, cpu,
+ * status. */
 #ifndef MBT_KERNEL_H
 #define MBT_KERNEL_H
 
@@ -56,6 +57,9 @@ typedef struct mbt_conv_desc {
     mbt_layout in, out;
     int kernel, stride, pad; /* square */
     bool depthwise, image;
+    /* Products are of bfloat16: forward and backward weights read `in`, both backward passes the
+     * gradient of out, as bf16 maps, and weights are rounded. Sums and all results are fp32. */
+    bool bf16;
     bool bias;          /* forward: out = act(conv(in) + bias) */
     mbt_activation act; /* forward */
 } mbt_conv_desc;
@@ -119,7 +123,7 @@ typedef struct mbt_stats_args {
 } mbt_stats_args;
 typedef void mbt_stats_fn(const mbt_layout *layout, int n, const mbt_stats_args *args);
 
-/* y, of any storage, in layout `source`; z and residual, fp32, in layout `destination`.
+/* y in layout `source`; z and residual in layout `destination`; all of any storage.
  * residual.data NULL: none. */
 typedef struct mbt_apply_desc {
     mbt_layout source, destination;
@@ -132,8 +136,8 @@ typedef struct mbt_apply_desc {
 typedef void mbt_apply_fn(const mbt_apply_desc *desc, int n, mbt_map y, const float *a,
                           const float *b, mbt_map residual, mbt_map z);
 
-/* dz, e, z in layout destination; y and u in layout source; dz and z are fp32, the others of any
- * storage. e.data NULL: none. u may be dz itself when the shuffle is straight, u is fp32 and du is
+/* dz, e, z in layout destination; y and u in layout source; dz is fp32, the others of any storage.
+ * e.data NULL: none. u may be dz itself when the shuffle is straight, u is fp32 and du is
  * not asked for. du.data not NULL: (dz + e) * act' is also written in destination layout (the
  * residual's gradient); du may alias e when both have one storage. sum_u, sum_uy: per stored
  * channel of source, over this tile, of u as it is kept; float partial sums, result in double. */
@@ -146,8 +150,8 @@ typedef struct mbt_apply_backward_args {
 typedef void mbt_apply_backward_fn(const mbt_apply_desc *desc, int n,
                                    const mbt_apply_backward_args *args);
 
-/* dy = c1*u + c2*(y - mean) + c3, coefficients per stored channel; u and y of any storage, dy
- * fp32, which may alias u when that is fp32 and not moved. */
+/* dy = c1*u + c2*(y - mean) + c3, coefficients per stored channel; all of any storage. dy may alias
+ * u when both are of one and u is not moved. */
 typedef struct mbt_norm_backward_args {
     mbt_map u, y, dy;
     const mbt_layout *u_layout;   /* of u when u_shuffle is not NULL */

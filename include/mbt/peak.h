@@ -8,6 +8,7 @@
 
 typedef struct mbt_peak {
     double flops_per_s;      /* fp32 multiply-adds in registers, each two flops */
+    double bf16_flops_per_s; /* the same of products of bf16; 0: it has none */
     double read_bytes_per_s; /* from memory, of a block beyond any cache */
 } mbt_peak;
 

@@ -38,6 +38,7 @@ typedef struct mbt_basis {
     int parameters;
     int batch, group;             /* samples */
     int threads, storage, reduce; /* as in the configuration */
+    int bf16;                     /* 1: plan.arithmetic is bf16 */
     int ranks, nodes;             /* that measured */
     double step_s;                /* median */
     double group_s, backward_s;   /* forward and backward of a group with its conversion, no

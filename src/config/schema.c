@@ -11,6 +11,7 @@
 
 static const char *const reduce_names[] = {"exact", "fp32", "bf16", NULL};
 static const char *const storage_names[] = {"fp32", "bf16", NULL};
+static const char *const arithmetic_names[] = {"fp32", "bf16", "auto", NULL};
 static const char *const schedule_names[] = {"constant", "step",   "exponential",
                                              "cosine",   "linear", NULL};
 static const char *const pad_names[] = {"zero", "reflect", NULL};
@@ -19,13 +20,14 @@ static const char *const flip_names[] = {"random", "alternating", NULL};
 static const char *const init_names[] = {"he_fan_out", "he_fan_in", "seed", NULL};
 static const char *const decay_names[] = {"bn", "bias", "depthwise", NULL};
 static const char *const optimizer_names[] = {"sgd", "lars", "rmsprop", NULL};
-static const char *const kernel_names[] = {"auto", "avx512", "avx2", "x86-64", NULL};
+static const char *const kernel_names[] = {"auto", "avx512_bf16", "avx512", "avx2", "x86-64", NULL};
 
 /* fields.c copies enums as int. */
 _Static_assert(sizeof(mbt_reduce) == sizeof(int) && sizeof(mbt_schedule_kind) == sizeof(int) &&
                    sizeof(mbt_optimizer_kind) == sizeof(int) &&
                    sizeof(mbt_pad_mode) == sizeof(int) && sizeof(mbt_flip_mode) == sizeof(int) &&
-                   sizeof(mbt_init_kind) == sizeof(int) && sizeof(mbt_crop_kind) == sizeof(int),
+                   sizeof(mbt_init_kind) == sizeof(int) && sizeof(mbt_crop_kind) == sizeof(int) &&
+                   sizeof(mbt_arithmetic) == sizeof(int),
                "enums are as wide as int");
 _Static_assert(MBT_NO_DECAY_BN == 1 && MBT_NO_DECAY_BIAS == 2 && MBT_NO_DECAY_DEPTHWISE == 4,
                "decay_names is in the order of the bits");
@@ -203,7 +205,9 @@ static const mbt_row rows[] = {
     {"plan.threads", MBT_ROW_I64, FIELD(plan.threads), "1", 1, 64, NULL, "",
      "threads of a rank, each with whole groups while there are enough; they change no bit"},
     {"plan.storage", MBT_ROW_ENUM, FIELD(plan.storage), "fp32", 0, 0, storage_names, "",
-     "what convolution outputs and their gradients are kept in between passes; arithmetic is fp32"},
+     "what convolution outputs and their gradients are kept in between passes"},
+    {"plan.arithmetic", MBT_ROW_ENUM, FIELD(plan.arithmetic), "fp32", 0, 0, arithmetic_names, "",
+     "what training multiplies in (1x1 convolutions; sums and weights are fp32); auto: bf16 if all can"},
     {"plan.tile", MBT_ROW_I64, FIELD(plan.tile), "0", 0, 4096, NULL, "samples",
      "number that passes through a segment of the network at a time; 0: chosen by the plan"},
 };

@@ -6,6 +6,7 @@
 typedef double mbt_multiply_add_fn(long n, float *sum);
 
 mbt_multiply_add_fn mbt_multiply_add_avx512;
+mbt_multiply_add_fn mbt_multiply_add_avx512_bf16; /* x = x + a*b of pairs of bf16 */
 mbt_multiply_add_fn mbt_multiply_add_avx2;
 mbt_multiply_add_fn mbt_multiply_add_portable;
 

@@ -1,6 +1,7 @@
 /* Peaks by doing: as many threads as will work, each at its own piece, best of several tries. */
 #include "mbt/peak.h"
 
+#include <math.h>
 #include <omp.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ enum { READ_BYTES = 96 << 20 /* a thread's piece */, TRIES = 20 };
 static mbt_multiply_add_fn *multiply_add_for(mbt_isa isa)
 {
     switch (isa) {
+    case MBT_ISA_AVX512_BF16:
     case MBT_ISA_AVX512:
         return mbt_multiply_add_avx512;
     case MBT_ISA_AVX2:
@@ -35,14 +37,14 @@ static uint64_t read_words(const uint64_t *words, size_t n)
     return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
-static double time_arithmetic(mbt_isa isa, int threads, volatile float *kept)
+static double time_arithmetic(mbt_multiply_add_fn *multiply_add, int threads, volatile float *kept)
 {
     enum { ROUNDS = 2000000 };
     double flops = 0;
     float sum = 0;
     const double from = mbt_timer_clock();
 #pragma omp parallel num_threads(threads) reduction(+ : sum, flops) if (threads > 1)
-    flops += multiply_add_for(isa)(ROUNDS, &sum);
+    flops += multiply_add(ROUNDS, &sum);
     const double seconds = mbt_timer_clock() - from;
     *kept = sum;
     return flops / threads / seconds;
@@ -66,13 +68,18 @@ mbt_status mbt_peak_measure(mbt_isa isa, int threads, mbt_peak *peak, mbt_error 
     unsigned char *block = malloc(bytes);
     volatile float kept_float = 0;
     volatile uint64_t kept_word = 0;
-    *peak = (mbt_peak){0, 0};
+    *peak = (mbt_peak){0};
     if (block == NULL) {
         return mbt_fail(err, MBT_FAILURE, "peaks: no %zu MiB to read", bytes >> 20);
     }
     memset(block, 1, bytes); /* pages of their own: fresh ones are all the same page of zeros */
     for (int i = 0; i < TRIES; i++) {
-        const double flops = time_arithmetic(isa, threads, &kept_float);
+        const double flops = time_arithmetic(multiply_add_for(isa), threads, &kept_float);
+        if (isa >= MBT_ISA_AVX512_BF16) {
+            peak->bf16_flops_per_s =
+                fmax(peak->bf16_flops_per_s,
+                     time_arithmetic(mbt_multiply_add_avx512_bf16, threads, &kept_float));
+        }
         const double read = time_reading(block, threads, &kept_word);
         peak->flops_per_s = flops > peak->flops_per_s ? flops : peak->flops_per_s;
         peak->read_bytes_per_s = read > peak->read_bytes_per_s ? read : peak->read_bytes_per_s;

@@ -25,21 +25,47 @@ static bool blocks_of_16_depthwise(mbt_isa isa, const void *desc)
            (conv->stride == 1 || (conv->stride == 2 && conv->in.h % 2 == 0 && conv->in.w % 2 == 0));
 }
 
-/* 1x1 convolutions with blocks that are not full, of which oneDNN computes the padding too, and
- * those of many narrow groups, which it does one call a group. */
-static bool partial_or_narrow_pointwise(mbt_isa isa, const void *desc)
+/* Many narrow groups: oneDNN does them one call a group. */
+static bool narrow(const mbt_conv_desc *conv)
 {
     enum { NARROW = 32, FEW = 2 };
+    return conv->in.sections > FEW && conv->in.c / conv->in.sections <= NARROW &&
+           conv->out.c / conv->out.sections <= NARROW;
+}
+
+/* 1x1 convolutions with blocks that are not full, of which oneDNN computes the padding too, and
+ * those of many narrow groups. */
+static bool partial_or_narrow_pointwise(mbt_isa isa, const void *desc)
+{
     const mbt_conv_desc *conv = desc;
     const int c = conv->in.c / conv->in.sections, o = conv->out.c / conv->out.sections;
     (void)isa;
-    return !conv->image && !conv->depthwise && conv->kernel == 1 && conv->stride == 1 &&
-           conv->pad == 0 && conv->in.block == 16 && conv->out.block == 16 &&
-           conv->in.sections == conv->out.sections &&
-           (c % 16 != 0 || o % 16 != 0 || (c <= NARROW && o <= NARROW && conv->in.sections > FEW));
+    return !conv->image && !conv->depthwise && !conv->bf16 && conv->kernel == 1 &&
+           conv->stride == 1 && conv->pad == 0 && conv->in.block == 16 && conv->out.block == 16 &&
+           conv->in.sections == conv->out.sections && (c % 16 != 0 || o % 16 != 0 || narrow(conv));
+}
+
+static bool wide_bf16(mbt_isa isa, const void *desc)
+{
+    return mbt_onednn_conv_bf16_supports(isa, desc) && !narrow(desc);
 }
 
 static const mbt_kernel table[] = {
+    {"onednn bf16",
+     MBT_OP_CONV_FORWARD,
+     MBT_ISA_AVX512_BF16,
+     wide_bf16,
+     {.conv = &mbt_onednn_conv}},
+    {"onednn bf16",
+     MBT_OP_CONV_BACKWARD_DATA,
+     MBT_ISA_AVX512_BF16,
+     wide_bf16,
+     {.conv = &mbt_onednn_conv}},
+    {"onednn bf16",
+     MBT_OP_CONV_BACKWARD_WEIGHTS,
+     MBT_ISA_AVX512_BF16,
+     wide_bf16,
+     {.conv = &mbt_onednn_conv}},
     {"avx512",
      MBT_OP_CONV_FORWARD,
      MBT_ISA_AVX512,

@@ -20,6 +20,12 @@
 
 #include "exec_tile.h"
 
+/* Of fp32 alone. */
+static mbt_cost cost_of(double flops, double bytes)
+{
+    return (mbt_cost){.flops = flops, .bytes = bytes};
+}
+
 static double elements(const mbt_layout *l, int n)
 {
     return (double)n * l->c * l->h * l->w;
@@ -59,7 +65,8 @@ static bool writes_output(const mbt_segment *s)
 
 static mbt_cost conv_cost(const mbt_plan *plan, const mbt_segment *s, mbt_op op, int n)
 {
-    mbt_cost cost = {2.0 * (double)s->macs * n, weight_bytes(plan, s)};
+    mbt_cost cost = {.flops = 2.0 * (double)s->macs * n, .bytes = weight_bytes(plan, s)};
+    cost.bf16_flops = s->conv.bf16 ? cost.flops : 0;
     const bool direct = s->source == MBT_SOURCE_DIRECT;
     switch (op) {
     case MBT_OP_CONV_FORWARD:
@@ -104,7 +111,7 @@ static mbt_cost depthwise_cost(const mbt_plan *plan, const mbt_segment *s, mbt_o
     const double in = elements(&s->z, n), out = elements(&s->conv.out, n);
     const double maps = value_bytes(plan, s->from, n) + value_bytes(plan, s->to, n);
     if (op == MBT_OP_DEPTHWISE_FORWARD) {
-        return (mbt_cost){2 * macs + 4 * in + 4 * out, maps + weight_bytes(plan, s)};
+        return cost_of(2 * macs + 4 * in + 4 * out, maps + weight_bytes(plan, s));
     }
     return (mbt_cost){
         .flops = 4 * macs + 5 * out + 9 * in,
@@ -134,7 +141,7 @@ static bool has_op(const mbt_segment *s, mbt_op op)
 mbt_cost mbt_cost_of(const mbt_plan *plan, const mbt_segment *s, mbt_op op, int n)
 {
     if (!has_op(s, op)) {
-        return (mbt_cost){0, 0};
+        return cost_of(0, 0);
     }
     switch (op) {
     case MBT_OP_APPLY:
@@ -142,20 +149,27 @@ mbt_cost mbt_cost_of(const mbt_plan *plan, const mbt_segment *s, mbt_op op, int 
     case MBT_OP_APPLY_BACKWARD:
         return apply_backward_cost(plan, s, n);
     case MBT_OP_STATS:
-        return (mbt_cost){4 * elements(&s->conv.out, n), value_bytes(plan, s->to, n)};
+        return cost_of(4 * elements(&s->conv.out, n), value_bytes(plan, s->to, n));
     case MBT_OP_NORM_BACKWARD:
-        return (mbt_cost){5 * elements(&s->conv.out, n),
-                          value_bytes(plan, s->to, n) + gradient_bytes(plan, s->to, n)};
+        return cost_of(5 * elements(&s->conv.out, n),
+                       value_bytes(plan, s->to, n) + gradient_bytes(plan, s->to, n));
     case MBT_OP_DEPTHWISE_FORWARD:
     case MBT_OP_DEPTHWISE_BACKWARD:
         return depthwise_cost(plan, s, op, n);
     case MBT_OP_POOL:
-        return (mbt_cost){elements(&s->z, n), value_bytes(plan, s->to, n)};
+        return cost_of(elements(&s->z, n), value_bytes(plan, s->to, n));
     case MBT_OP_POOL_BACKWARD:
-        return (mbt_cost){elements(&s->z, n), gradient_bytes(plan, s->to, n)};
+        return cost_of(elements(&s->z, n), gradient_bytes(plan, s->to, n));
     default:
         return conv_cost(plan, s, op, n);
     }
+}
+
+void mbt_cost_add(mbt_cost *sum, mbt_cost more)
+{
+    sum->flops += more.flops;
+    sum->bytes += more.bytes;
+    sum->bf16_flops += more.bf16_flops;
 }
 
 int mbt_cost_first_lane(const mbt_plan *plan, const mbt_segment *s, int n)

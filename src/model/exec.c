@@ -39,9 +39,15 @@ mbt_map mbt_tile_gradient(const mbt_plan *plan, int index, const mbt_tile *tile)
                         plan->options.group, tile->first);
 }
 
-mbt_map mbt_tile_scratch(const mbt_layout *layout, float *scratch, const mbt_tile *tile)
+mbt_map mbt_tile_scratch(const mbt_layout *layout, float *scratch, mbt_storage storage,
+                         const mbt_tile *tile)
 {
-    return mbt_map_view(layout, scratch, MBT_STORAGE_FP32, tile->count, 0);
+    return mbt_map_view(layout, scratch, storage, tile->count, 0);
+}
+
+mbt_storage mbt_segment_reads(const mbt_segment *s)
+{
+    return s->op == MBT_SEGMENT_CONV && s->conv.bf16 ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32;
 }
 
 bool mbt_tile_streams(const mbt_plan *plan, const mbt_layout *layout, mbt_storage storage)
@@ -77,8 +83,9 @@ mbt_map mbt_tile_source(mbt_plan *plan, const mbt_segment *s, const mbt_tile *ti
     if (s->source == MBT_SOURCE_DIRECT) {
         return from;
     }
-    const mbt_map z = s->stored >= 0 ? mbt_tile_value(plan, s->stored, tile)
-                                     : mbt_tile_scratch(&s->z, tile->lane->z, tile);
+    const mbt_map z = s->stored >= 0
+                          ? mbt_tile_value(plan, s->stored, tile)
+                          : mbt_tile_scratch(&s->z, tile->lane->z, mbt_segment_reads(s), tile);
     if (again && s->stored >= 0) {
         return z;
     }

@@ -67,8 +67,9 @@ static void source_backward(mbt_plan *plan, const mbt_segment *s, const mbt_tile
 /* Where an operation writes the gradient of what it reads. */
 static mbt_map gradient_of_z(const mbt_plan *plan, const mbt_segment *s, const mbt_tile *tile)
 {
-    return s->source == MBT_SOURCE_DIRECT ? mbt_tile_gradient(plan, s->from, tile)
-                                          : mbt_tile_scratch(&s->z, tile->lane->dz, tile);
+    return s->source == MBT_SOURCE_DIRECT
+               ? mbt_tile_gradient(plan, s->from, tile)
+               : mbt_tile_scratch(&s->z, tile->lane->dz, MBT_STORAGE_FP32, tile);
 }
 
 /* The first tile writes the weights' gradient; the others' are added in tile order. */
@@ -119,7 +120,7 @@ static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_til
             .u_layout = &plan->values[s->to].gradient_layout,
             .u_shuffle = plan->values[s->to].gradient_shuffle,
             .y = mbt_tile_value(plan, s->to, tile),
-            .dy = mbt_tile_scratch(&s->conv.out, tile->lane->dy, tile),
+            .dy = mbt_tile_scratch(&s->conv.out, tile->lane->dy, mbt_segment_reads(s), tile),
             .mean = norm->mean,
             .c1 = norm->c1,
             .c2 = norm->c2,

@@ -69,7 +69,8 @@ static void forward_conv(mbt_plan *plan, const mbt_segment *s, const mbt_tile *t
     const mbt_map out = mbt_tile_value(plan, s->to, tile);
     const bool stream = mbt_tile_streams(plan, &to->layout, to->storage);
     const bool moves = s->k_stats != NULL && (stream || to->storage != MBT_STORAGE_FP32);
-    const mbt_map y = moves ? mbt_tile_scratch(&s->conv.out, tile->lane->dy, tile) : out;
+    const mbt_map y =
+        moves ? mbt_tile_scratch(&s->conv.out, tile->lane->dy, MBT_STORAGE_FP32, tile) : out;
     mbt_tile_conv(plan, s, &s->forward, tile, z, y, mbt_segment_weights(plan, s));
     mbt_tile_mark(plan, s, tile->lane, MBT_OP_CONV_FORWARD);
     if (s->k_stats != NULL) {

@@ -6,17 +6,44 @@
 /* What a tile's maps may take together, so that they stay in a core's second-level cache. */
 enum { TILE_BYTES = 512 * 1024 };
 
+/* Whether the convolution multiplies in bf16: it does all its passes so, and what it reads is
+ * written in bf16 by those around it. */
+static bool takes_bf16(const mbt_plan *plan, const mbt_segment *s)
+{
+    if (!plan->options.bf16 || !plan->options.training || s->op != MBT_SEGMENT_CONV ||
+        s->source != MBT_SOURCE_APPLY || s->norm < 0) {
+        return false;
+    }
+    for (int i = 0; i < plan->n_segments && s->stored >= 0; i++) {
+        const mbt_segment *other = &plan->segments[i];
+        if (other->from == s->stored && other->source != MBT_SOURCE_APPLY) {
+            return false;
+        }
+    }
+    static const mbt_op passes[] = {MBT_OP_CONV_FORWARD, MBT_OP_CONV_BACKWARD_WEIGHTS,
+                                    MBT_OP_CONV_BACKWARD_DATA};
+    mbt_conv_desc conv = s->conv;
+    conv.bf16 = true;
+    for (int k = 0; k < (s->needs_dz ? 3 : 2); k++) {
+        if (mbt_kernel_find(passes[k], plan->options.isa, &conv) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int choose_tile(const mbt_plan *plan, const mbt_segment *s)
 {
     const int group = plan->options.group;
     if (plan->options.tile > 0) {
         return plan->options.tile < group ? plan->options.tile : group;
     }
-    size_t floats = mbt_layout_floats(&s->z, 1);
+    size_t bytes = mbt_layout_floats(&s->z, 1) *
+                   mbt_storage_bytes(s->conv.bf16 ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32);
     if (s->op == MBT_SEGMENT_CONV) {
-        floats += mbt_layout_floats(&s->conv.out, 1);
+        bytes += mbt_layout_floats(&s->conv.out, 1) * sizeof(float);
     }
-    const size_t fits = TILE_BYTES / (floats * sizeof(float));
+    const size_t fits = TILE_BYTES / bytes;
     int tile = fits < 1 ? 1 : fits > (size_t)group ? group : (int)fits;
     while (group % tile != 0) {
         tile--;
@@ -113,6 +140,10 @@ static mbt_status choose(mbt_plan *plan, mbt_segment *s, mbt_error *err)
     const mbt_isa isa = plan->options.isa;
     const bool training = plan->options.training;
     mbt_status status = MBT_OK;
+    s->conv.bf16 = takes_bf16(plan, s);
+    if (s->conv.bf16 && s->stored >= 0) {
+        plan->values[s->stored].storage = MBT_STORAGE_BF16;
+    }
     s->tile = choose_tile(plan, s);
     if (s->source == MBT_SOURCE_APPLY) {
         s->apply.forward = &s->shuffle_forward;

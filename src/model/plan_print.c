@@ -49,11 +49,13 @@ void mbt_plan_print(const mbt_plan *plan, const mbt_graph *graph, FILE *out)
 {
     char library[32];
     mbt_kernel_library(library, sizeof library);
-    (void)fprintf(
-        out, "network %s, groups of %d images, kernels up to %s, %s, storage %s, %d thread%s\n",
-        graph->name, plan->options.group, mbt_isa_name(plan->options.isa), library,
-        plan->options.storage == MBT_STORAGE_BF16 ? "bf16" : "fp32", plan->options.threads,
-        plan->options.threads > 1 ? "s" : "");
+    (void)fprintf(out,
+                  "network %s, groups of %d images, kernels up to %s, %s, storage %s, arithmetic "
+                  "%s, %d thread%s\n",
+                  graph->name, plan->options.group, mbt_isa_name(plan->options.isa), library,
+                  plan->options.storage == MBT_STORAGE_BF16 ? "bf16" : "fp32",
+                  plan->options.bf16 ? "bf16" : "fp32", plan->options.threads,
+                  plan->options.threads > 1 ? "s" : "");
     (void)fprintf(out, "%-22s %-8s %-14s %-14s %4s %10s %12s  %-8s %s\n", "segment", "op", "input",
                   "output", "tile", "params", "MACs", "source", "forward/data/weights");
     for (int i = 0; i < plan->n_segments; i++) {

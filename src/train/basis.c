@@ -6,16 +6,16 @@
 
 enum { PATH_BYTES = 64 };
 
-static const char *const integers[] = {"c",          "h",      "w",     "classes",
-                                       "parameters", "batch",  "group", "threads",
-                                       "storage",    "reduce", "ranks", "nodes"};
+static const char *const integers[] = {"c",      "h",     "w",       "classes", "parameters",
+                                       "batch",  "group", "threads", "storage", "bf16",
+                                       "reduce", "ranks", "nodes"};
 enum { N_INTEGERS = sizeof integers / sizeof integers[0] };
 
 static int *integer_of(mbt_basis *b, int i)
 {
-    int *const fields[N_INTEGERS] = {&b->c,          &b->h,      &b->w,     &b->classes,
-                                     &b->parameters, &b->batch,  &b->group, &b->threads,
-                                     &b->storage,    &b->reduce, &b->ranks, &b->nodes};
+    int *const fields[N_INTEGERS] = {
+        &b->c,       &b->h,       &b->w,    &b->classes, &b->parameters, &b->batch, &b->group,
+        &b->threads, &b->storage, &b->bf16, &b->reduce,  &b->ranks,      &b->nodes};
     return fields[i];
 }
 
@@ -102,7 +102,8 @@ mbt_status mbt_basis_read(const char *path, mbt_basis *b, mbt_error *err)
             mbt_text_format(b->network, sizeof b->network, err, "basis.network", "%s", network);
     }
     for (int i = 0; i < N_INTEGERS && status == MBT_OK; i++) {
-        const bool choice = integer_of(b, i) == &b->storage || integer_of(b, i) == &b->reduce;
+        const int *field = integer_of(b, i);
+        const bool choice = field == &b->storage || field == &b->bf16 || field == &b->reduce;
         double value = 0;
         (void)snprintf(place, sizeof place, "basis.%s", integers[i]);
         status = read_number(file, path, place, choice ? 0 : 1, &value, err);

@@ -161,10 +161,12 @@ static mbt_status measure_peaks(const mbt_setup *setup, mbt_bench *bench, mbt_er
         setup->comm,
         mbt_peak_measure(mbt_cpu_isa(), setup->plan->options.threads, &bench->peak, err), err);
     if (status == MBT_OK) {
-        double both[] = {bench->peak.flops_per_s, bench->peak.read_bytes_per_s};
-        mbt_comm_sum(setup->comm, MBT_COMM_F64, both, 2);
-        bench->peak.flops_per_s = both[0] / mbt_comm_size(setup->comm);
-        bench->peak.read_bytes_per_s = both[1] / mbt_comm_size(setup->comm);
+        double *const peaks[] = {&bench->peak.flops_per_s, &bench->peak.bf16_flops_per_s,
+                                 &bench->peak.read_bytes_per_s};
+        for (size_t i = 0; i < sizeof peaks / sizeof *peaks; i++) {
+            mbt_comm_sum(setup->comm, MBT_COMM_F64, peaks[i], 1);
+            *peaks[i] /= mbt_comm_size(setup->comm);
+        }
     }
     return status;
 }
@@ -193,6 +195,7 @@ void mbt_bench_describe(const mbt_setup *setup, mbt_basis *basis)
         .group = setup->group,
         .threads = setup->plan->options.threads,
         .storage = (int)setup->plan->options.storage,
+        .bf16 = setup->plan->options.bf16,
         .reduce = (int)setup->config.train.reduce,
         .ranks = mbt_comm_size(setup->comm),
         .nodes = mbt_comm_n_nodes(setup->comm),

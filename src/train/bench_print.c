@@ -70,8 +70,7 @@ static void print_layers(const mbt_bench *b, const mbt_bench_table *table, const
         format_passes(&table->layers[i], passes, sizeof passes);
         print_line(table->layers[i].name, &sum, table->whole_s, passes, out);
         total.seconds += sum.seconds;
-        total.cost.flops += sum.cost.flops;
-        total.cost.bytes += sum.cost.bytes;
+        mbt_cost_add(&total.cost, sum.cost);
         total.least_s += sum.least_s;
         turned_over += table->layers[i].seconds[MBT_OP_QUANTISE];
     }
@@ -93,8 +92,7 @@ static void print_operations(const mbt_bench *b, FILE *out)
         for (int i = 0; i < b->layers.n_layers; i++) {
             const mbt_bench_layer *l = &b->layers.layers[i];
             sum.seconds += l->seconds[op];
-            sum.cost.flops += l->cost[op].flops;
-            sum.cost.bytes += l->cost[op].bytes;
+            mbt_cost_add(&sum.cost, l->cost[op]);
             sum.least_s += mbt_bench_least(l->cost[op], &b->peak);
         }
         if (sum.seconds > 0) {
@@ -130,9 +128,10 @@ static void print_sums(const mbt_bench *b, FILE *out)
 
 void mbt_bench_print(const mbt_bench *b, FILE *out)
 {
-    (void)fprintf(out, "%s, batch %d in groups of %d, %d rank(s), reduce %s\n", b->basis.network,
-                  b->basis.batch, b->basis.group, b->basis.ranks,
-                  mbt_bench_reduce_name((mbt_reduce)b->basis.reduce));
+    (void)fprintf(out, "%s, batch %d in groups of %d, %d rank(s), reduce %s, arithmetic %s\n",
+                  b->basis.network, b->basis.batch, b->basis.group, b->basis.ranks,
+                  mbt_bench_reduce_name((mbt_reduce)b->basis.reduce),
+                  b->basis.bf16 ? "bf16" : "fp32");
     print_rate("train", &b->train, out);
     print_rate("evaluate", &b->evaluate, out);
     print_phases(b, out);
@@ -142,8 +141,11 @@ void mbt_bench_print(const mbt_bench *b, FILE *out)
                   1e3 * b->basis.group_s, 1e3 * b->basis.backward_s, 1e3 * b->basis.prepare_s,
                   1e3 * b->basis.convert_s, 1e3 * b->basis.update_s);
     mbt_memory_print(&b->memory, out);
-    (void)fprintf(out, "a core     at most %.1f GFLOP/s in fp32, reads %.1f GB/s from memory\n",
-                  1e-9 * b->peak.flops_per_s, 1e-9 * b->peak.read_bytes_per_s);
+    (void)fprintf(out, "a core     at most %.1f GFLOP/s in fp32, ", 1e-9 * b->peak.flops_per_s);
+    if (b->peak.bf16_flops_per_s > 0) {
+        (void)fprintf(out, "%.1f in bf16, ", 1e-9 * b->peak.bf16_flops_per_s);
+    }
+    (void)fprintf(out, "reads %.1f GB/s from memory\n", 1e-9 * b->peak.read_bytes_per_s);
     print_layers(b, &b->layers, "training step, rank 0", out);
     print_operations(b, out);
     print_layers(b, &b->evaluate_layers, "evaluation, rank 0", out);

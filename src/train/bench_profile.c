@@ -29,8 +29,7 @@ static void fill_table(const mbt_plan *plan, const double *profile, const struct
                 const int images =
                     calls[c].alone ? calls[c].n : mbt_cost_first_lane(plan, s, calls[c].n);
                 const mbt_cost cost = mbt_cost_of(plan, s, (mbt_op)op, images);
-                layer->cost[op].flops += cost.flops;
-                layer->cost[op].bytes += cost.bytes;
+                mbt_cost_add(&layer->cost[op], cost);
             }
         }
     }

@@ -12,7 +12,9 @@ const char *mbt_bench_reduce_name(mbt_reduce reduce)
 
 double mbt_bench_least(mbt_cost cost, const mbt_peak *peak)
 {
-    return fmax(cost.flops / peak->flops_per_s, cost.bytes / peak->read_bytes_per_s);
+    const double bf16_s = cost.bf16_flops > 0 ? cost.bf16_flops / peak->bf16_flops_per_s : 0;
+    return fmax((cost.flops - cost.bf16_flops) / peak->flops_per_s + bf16_s,
+                cost.bytes / peak->read_bytes_per_s);
 }
 
 mbt_bench_sum mbt_bench_layer_sum(const mbt_bench_layer *layer, const mbt_peak *peak)
@@ -21,8 +23,7 @@ mbt_bench_sum mbt_bench_layer_sum(const mbt_bench_layer *layer, const mbt_peak *
     for (int op = 0; op < MBT_OP_COUNT; op++) {
         if (op != MBT_OP_QUANTISE) {
             sum.seconds += layer->seconds[op];
-            sum.cost.flops += layer->cost[op].flops;
-            sum.cost.bytes += layer->cost[op].bytes;
+            mbt_cost_add(&sum.cost, layer->cost[op]);
             sum.least_s += mbt_bench_least(layer->cost[op], peak);
         }
     }
@@ -136,6 +137,7 @@ void mbt_bench_write(const mbt_bench *b, FILE *out)
     mbt_json_integer(j, "threads", b->basis.threads);
     mbt_json_text(j, "reduce", mbt_bench_reduce_name((mbt_reduce)b->basis.reduce));
     mbt_json_text(j, "storage", b->basis.storage == MBT_STORAGE_BF16 ? "bf16" : "fp32");
+    mbt_json_text(j, "arithmetic", b->basis.bf16 ? "bf16" : "fp32");
     mbt_json_text(j, "kernels", mbt_isa_name(b->isa));
     mbt_json_text(j, "library", library);
     write_rate(j, "train", &b->train);
@@ -147,6 +149,9 @@ void mbt_bench_write(const mbt_bench *b, FILE *out)
     mbt_json_end(j);
     mbt_json_object(j, "peaks");
     mbt_json_number(j, "gflops_per_s", 1e-9 * b->peak.flops_per_s);
+    if (b->peak.bf16_flops_per_s > 0) {
+        mbt_json_number(j, "bf16_gflops_per_s", 1e-9 * b->peak.bf16_flops_per_s);
+    }
     mbt_json_number(j, "read_gb_per_s", 1e-9 * b->peak.read_bytes_per_s);
     mbt_json_end(j);
     write_memory(j, &b->memory);

@@ -133,7 +133,7 @@ static mbt_status choose_isa(const mbt_setup *s, mbt_isa *isa, mbt_error *err)
     int64_t least = mbt_cpu_isa();
     mbt_comm_min(s->comm, MBT_COMM_I64, &least, 1);
     *isa = (mbt_isa)least;
-    for (mbt_isa level = MBT_ISA_X86_64; level <= MBT_ISA_AVX512; level++) {
+    for (mbt_isa level = MBT_ISA_X86_64; level < MBT_ISA_COUNT; level++) {
         if (strcmp(wanted, mbt_isa_name(level)) == 0) {
             *isa = level;
         }
@@ -159,6 +159,13 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
     };
     mbt_isa isa;
     mbt_status status = choose_isa(s, &isa, err); /* first: all ranks take part */
+    if (status == MBT_OK && s->config.plan.arithmetic == MBT_ARITHMETIC_BF16 &&
+        isa < MBT_ISA_AVX512_BF16) {
+        status =
+            mbt_fail(err, MBT_CONFIG,
+                     "plan.arithmetic: got \"bf16\", which needs kernels up to %s; these are %s",
+                     mbt_isa_name(MBT_ISA_AVX512_BF16), mbt_isa_name(isa));
+    }
     if (status == MBT_OK) {
         status = mbt_arch_build(&request, &s->graph, err);
     }
@@ -170,6 +177,7 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
         .tile = (int)s->config.plan.tile,
         .isa = isa,
         .storage = (mbt_storage)s->config.plan.storage,
+        .bf16 = s->config.plan.arithmetic != MBT_ARITHMETIC_FP32 && isa >= MBT_ISA_AVX512_BF16,
         .threads = (int)s->config.plan.threads,
         .training = training,
         .bn_eps = s->config.train.bn_eps,

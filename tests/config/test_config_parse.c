@@ -256,8 +256,8 @@ static void wrong_names(void **state)
         {"{\"schedule\": {\"kind\": \"LINEAR\"}}", {"schedule.kind: got \"LINEAR\", wanted one"}},
         {"{\"augment\": {\"pad_mode\": \"\"}}", {"got \"\", wanted one of zero, reflect"}},
         {"{\"plan\": {\"kernels\": \"avx51\"}}",
-         {"plan.kernels: got \"avx51\", wanted one of auto, avx512, avx2, x86-64 (nearest: "
-          "avx512)"}},
+         {"plan.kernels: got \"avx51\", wanted one of auto, avx512_bf16, avx512, avx2, x86-64 ",
+          "(nearest: avx512)"}},
         {"{\"optimizer\": {\"no_decay\": [\"bn\", \"bais\"]}}",
          {"optimizer.no_decay: got \"bais\"", "(nearest: bias)"}},
     };

@@ -102,7 +102,7 @@ static void faults_are_named(void **state)
         {"schedule.kind=sine", "schedule.kind: got \"sine\", wanted one of constant, step"},
         {"schedule.kind=cosin", "(nearest: cosine)"},
         {"plan.kernels=fast",
-         "plan.kernels: got \"fast\", wanted one of auto, avx512, avx2, x86-64"},
+         "plan.kernels: got \"fast\", wanted one of auto, avx512_bf16, avx512, avx2, x86-64"},
         {"optimizer.no_decay=bn,bais", "optimizer.no_decay: got \"bais\", wanted a list of names"},
         {"optimizer.no_decay=bn,", "optimizer.no_decay: got \"\", wanted a list of names"},
         {"optimizer.no_decay=bn,bn", "optimizer.no_decay: got \"bn\" twice, wanted it once"},

@@ -67,6 +67,8 @@ for n in 1 3; do
     fails 2 "$n" '--set: train.btach: got an unknown key' small.json --set train.btach=3
     fails 2 "$n" '--set: train.batch: got "x", wanted an integer' small.json --set train.batch=x
     fails 2 "$n" "--set: train.batch: got no '=', wanted key=value" small.json --set train.batch
+    fails 3 "$n" 'plan.arithmetic: got "bf16", which needs kernels up to avx512_bf16; these are x86-64' \
+        small.json --set plan.arithmetic=bf16 --set plan.kernels=x86-64
     fails 3 "$n" 'network.depth: got "0.3", mobilenetv2 has 1.0' small.json --set network.depth=0.3
 done
 

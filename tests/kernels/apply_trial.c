@@ -123,7 +123,7 @@ void apply_values(subject *s, apply_trial *t, bool residual)
         double r = 0;
         do {
             t->y[at] = subject_kept((float)subject_random(s), t->storage);
-            r = residual ? (float)subject_random(s) : 0;
+            r = residual ? subject_kept((float)subject_random(s), t->kept_r) : 0;
         } while (near_kink(t->a[f] * t->y[at] + t->b[f] + r));
         if (residual) {
             t->residual[i] = r;
@@ -144,8 +144,8 @@ double *apply_run(subject *s, const apply_trial *t, const double *b, const doubl
         memset(packed_b, 0, (size_t)mbt_layout_stored(&d->source) * sizeof *packed_b);
     }
     test_map y = map_take_as(s, &d->source, n, t->where.wide, t->storage);
-    test_map r = map_take(s, &d->destination, n, t->where.wide, false);
-    test_map z = map_take(s, &d->destination, n, t->where.wide, false);
+    test_map r = map_take_as(s, &d->destination, n, t->where.wide, t->kept_r);
+    test_map z = map_take_as(s, &d->destination, n, t->where.wide, t->kept_z);
     map_fill(s, &y, t->y);
     if (residual != NULL) {
         map_fill(s, &r, residual);

@@ -27,12 +27,12 @@ typedef struct apply_trial {
     apply_shape where;
     mbt_apply_desc desc;
     mbt_shuffle forward, backward;
-    int from[192];            /* source channel of each destination channel */
-    double high;              /* bound of the activation, 0: none */
-    mbt_storage storage;      /* of y */
-    size_t count;             /* elements of either map */
-    double *a, *b;            /* per source channel */
-    double *y, *residual, *z; /* z: the reference's, away from kinks */
+    int from[192];                       /* source channel of each destination channel */
+    double high;                         /* bound of the activation, 0: none */
+    mbt_storage storage, kept_z, kept_r; /* of y; of z and residual: fp32 unless set */
+    size_t count;                        /* elements of either map */
+    double *a, *b;                       /* per source channel */
+    double *y, *residual, *z;            /* z: the reference's, away from kinks */
 } apply_trial;
 
 /* Calls `each` with every shape. */

@@ -39,6 +39,13 @@ static void describe(const subject *s, struct trial *t, int sections)
     t->desc.pad = r->pad;
 }
 
+/* What a pass reads, and values that are exact in it: products of such are exact in fp32, so that a
+ * row which multiplies in bf16 is held to the tolerance of the others. */
+static mbt_storage read_in(const struct trial *t)
+{
+    return t->desc.bf16 ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32;
+}
+
 /* Lets `kernel` do one pass; returns its result in PyTorch's order. */
 static double *run_pass(subject *s, struct trial *t, mbt_op op)
 {
@@ -49,8 +56,12 @@ static double *run_pass(subject *s, struct trial *t, mbt_op op)
         fail_msg("%s: %s", s->label, err.message);
     }
     assert_true(strlen(ops->implementation(instance)) > 0);
-    test_map in = map_take(s, &t->desc.in, t->ref.n, t->wide, t->desc.image);
-    test_map out = map_take(s, &t->desc.out, t->ref.n, t->wide, false);
+    test_map in = t->desc.image ? map_take(s, &t->desc.in, t->ref.n, t->wide, true)
+                                : map_take_as(s, &t->desc.in, t->ref.n, t->wide,
+                                              op != MBT_OP_CONV_BACKWARD_DATA ? read_in(t)
+                                                                              : MBT_STORAGE_FP32);
+    test_map out = map_take_as(s, &t->desc.out, t->ref.n, t->wide,
+                               op != MBT_OP_CONV_FORWARD ? read_in(t) : MBT_STORAGE_FP32);
     mbt_conv_args args = {.in = in.view, .out = out.view};
     if (t->desc.bias) {
         args.bias = channels_pack(s, &t->desc.out, t->bias);
@@ -161,18 +172,18 @@ static void one_trial(subject *s, struct trial *t)
     const ref_conv *r = &t->ref;
     if (!subject_begin(s, &t->desc,
                        "%s%d to %d, %d sections, map %dx%d, kernel %d, stride %d, %d "
-                       "images%s",
+                       "images%s%s",
                        t->desc.depthwise ? "depthwise "
                        : t->desc.image   ? "image "
                                          : "",
                        r->c_in, r->c_out, t->desc.in.sections, r->h, r->w, r->kernel, r->stride,
-                       r->n, t->wide ? " of more" : "")) {
+                       r->n, t->wide ? " of more" : "", t->desc.bf16 ? ", bf16" : "")) {
         return;
     }
     t->stored = weights_make(&t->desc, &t->ref);
-    t->x = subject_values(s, ref_conv_in(r));
-    t->weights = subject_values(s, ref_conv_weights(r));
-    t->dy = subject_values(s, ref_conv_out(r));
+    t->x = subject_values_as(s, ref_conv_in(r), read_in(t));
+    t->weights = subject_values_as(s, ref_conv_weights(r), read_in(t));
+    t->dy = subject_values_as(s, ref_conv_out(r), read_in(t));
     compare_with_reference(s, t);
     if (s->row->op == MBT_OP_CONV_FORWARD) {
         with_bias_and_activation(s, t);
@@ -214,6 +225,10 @@ static void each_shape(subject *s, int c_in, int c_out, int sections, bool depth
             };
             describe(s, &t, sections);
             one_trial(s, &t);
+            if (s->isa >= MBT_ISA_AVX512_BF16 && windows[k].kernel == 1 && !depthwise && !image) {
+                t.desc.bf16 = true;
+                one_trial(s, &t);
+            }
         }
     }
 }

@@ -74,6 +74,7 @@ network *network_make(const network_wish *wish)
         .isa = wish->isa,
         .threads = wish->threads,
         .storage = wish->storage,
+        .bf16 = wish->bf16,
         .pass_by_pass = wish->pass_by_pass,
         .training = true,
         .bn_eps = 1e-5,

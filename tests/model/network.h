@@ -19,6 +19,7 @@ typedef struct network_wish {
     mbt_isa isa; /* as it is: MBT_ISA_X86_64 is zero */
     int threads;
     mbt_storage storage;
+    bool bf16;
     bool pass_by_pass, input_gradient;
 } network_wish;
 

@@ -45,11 +45,9 @@ static void clear(struct plan *p)
 
 static mbt_cost sum(const struct plan *p, mbt_op op, int n)
 {
-    mbt_cost all = {0, 0};
+    mbt_cost all = {0};
     for (int s = 0; s < p->plan->n_segments; s++) {
-        const mbt_cost cost = mbt_cost_of(p->plan, &p->plan->segments[s], op, n);
-        all.flops += cost.flops;
-        all.bytes += cost.bytes;
+        mbt_cost_add(&all, mbt_cost_of(p->plan, &p->plan->segments[s], op, n));
     }
     return all;
 }
@@ -119,6 +117,24 @@ static void storage_halves_bytes(void **state)
     clear(&q);
 }
 
+/* What is multiplied in bf16 is part of the flops, all but the first and the last convolution. */
+static void products_of_bf16_are_counted(void **state)
+{
+    (void)state;
+    mbt_plan_options options = {.isa = mbt_cpu_isa(), .training = true};
+    struct plan p = make("mobilenetv2", options);
+    options.bf16 = true;
+    struct plan q = make("mobilenetv2", options);
+    const mbt_cost a = sum(&p, MBT_OP_CONV_FORWARD, GROUP), b = sum(&q, MBT_OP_CONV_FORWARD, GROUP);
+    const mbt_plan *plan = p.plan;
+    const double ends =
+        2.0 * GROUP * (double)(plan->segments[0].macs + plan->segments[plan->n_segments - 1].macs);
+    assert_true(a.flops == b.flops && a.bf16_flops == 0);
+    assert_true(b.bf16_flops == (mbt_cpu_isa() >= MBT_ISA_AVX512_BF16 ? b.flops - ends : 0));
+    clear(&p);
+    clear(&q);
+}
+
 /* Lanes take tiles in turn, and what is left of a group goes image by image. */
 static void lanes_share_images(void **state)
 {
@@ -153,6 +169,7 @@ int main(void)
         cmocka_unit_test(convolutions_do_the_graphs_work),
         cmocka_unit_test(fused_segments_do_the_same),
         cmocka_unit_test(storage_halves_bytes),
+        cmocka_unit_test(products_of_bf16_are_counted),
         cmocka_unit_test(lanes_share_images),
         cmocka_unit_test(evaluation_has_no_backward_pass),
     };

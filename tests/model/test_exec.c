@@ -100,6 +100,7 @@ static void a_run_repeats_whatever_memory_holds(void **state)
         network_wish wish = network_families[w / 4];
         const bool best = w % 2 == 0;
         wish.storage = w / 2 % 2 == 0 ? MBT_STORAGE_FP32 : MBT_STORAGE_BF16;
+        wish.bf16 = wish.storage == MBT_STORAGE_BF16;
         network *net =
             network_ready(&wish, GROUP, best ? 0 : 4, best ? mbt_cpu_isa() : MBT_ISA_X86_64);
         for (int n = GROUP; n > 2; n -= 2) {
@@ -127,6 +128,7 @@ static void threads_change_no_bit(void **state)
     for (int w = 0; w < 4 * NETWORK_FAMILIES; w++) {
         network_wish wish = network_families[w / 4];
         wish.storage = w % 2 == 0 ? MBT_STORAGE_FP32 : MBT_STORAGE_BF16;
+        wish.bf16 = wish.storage == MBT_STORAGE_BF16;
         const mbt_isa isa = w % 4 < 2 ? mbt_cpu_isa() : MBT_ISA_X86_64;
         struct outcome first[2];
         for (int threads = 1; threads <= 3; threads++) {

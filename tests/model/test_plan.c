@@ -156,6 +156,36 @@ static void memory_grows_with_the_group_alone(void **state)
     clear(&q);
 }
 
+/* Where the level has kernels for it convolutions multiply in bf16, and what they read and add is
+ * kept so; elsewhere, and in evaluation, nothing does. */
+static void bf16_is_taken_where_it_can_be(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa <= (int)mbt_cpu_isa(); isa++) {
+        for (int training = 0; training < 2; training++) {
+            mbt_plan_options options = options_of(4, 0, (mbt_isa)isa, training == 1);
+            struct plan fp32 = make("igcv3d", 1, &options);
+            options.bf16 = true;
+            struct plan p = make("igcv3d", 1, &options);
+            int n = 0, n_stored = 0;
+            for (int i = 0; i < p.plan->n_segments; i++) {
+                const mbt_segment *s = &p.plan->segments[i];
+                assert_false(s->conv.bf16 && (s->conv.depthwise || s->conv.image || s->norm < 0));
+                n += s->conv.bf16;
+                if (s->conv.bf16 && s->stored >= 0) {
+                    assert_int_equal(p.plan->values[s->stored].storage, MBT_STORAGE_BF16);
+                    n_stored++;
+                }
+            }
+            const bool can = isa >= MBT_ISA_AVX512_BF16 && training == 1;
+            assert_true(can ? n > 50 && n_stored > 5 : n == 0);
+            assert_true((strcmp(fp32.plan->digest, p.plan->digest) != 0) == can);
+            clear(&p);
+            clear(&fp32);
+        }
+    }
+}
+
 static void the_table_names_every_segment(void **state)
 {
     (void)state;
@@ -173,7 +203,7 @@ static void the_table_names_every_segment(void **state)
     assert_non_null(strstr(text, "total: 2237770 parameters, 89025024 MACs an image"));
     assert_non_null(strstr(text, "groups of 4 images"));
     assert_non_null(strstr(text, "oneDNN "));
-    assert_non_null(strstr(text, "storage fp32, 1 thread\n"));
+    assert_non_null(strstr(text, "storage fp32, arithmetic fp32, 1 thread\n"));
     assert_true((strstr(text, "fused ") != NULL) ==
                 (p.plan->segments[2].k_depthwise_forward != NULL));
     assert_non_null(strstr(text, p.plan->digest));
@@ -189,6 +219,7 @@ int main(void)
         cmocka_unit_test(tiles),
         cmocka_unit_test(digests_tell_choices_apart),
         cmocka_unit_test(memory_grows_with_the_group_alone),
+        cmocka_unit_test(bf16_is_taken_where_it_can_be),
         cmocka_unit_test(the_table_names_every_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

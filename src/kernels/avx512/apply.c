@@ -3,34 +3,40 @@
  * writes u in memory, the rest is in cache. Shuffles are register permutes between the two. */
 #include "kernels/avx512/vector.h"
 
+/* Which of the maps of a call are bf16. */
+enum { Y_BF16 = 1, Z_BF16 = 2, R_BF16 = 4 };
+
 /* moves: sources_count. */
-INLINE void apply_block(const struct sources *y, const float *r, float *z, size_t floats, __m512 a,
+INLINE void apply_block(const struct sources *y, const void *r, void *z, size_t floats, __m512 a,
                         __m512 b, __m512 high, int moves, int clips, int bf16)
 {
     const __m512 zero = _mm512_setzero_ps();
     for (size_t at = 0; at < floats; at += 16) {
         if (moves == 0) {
-            ask_ahead(y->from[0], at, bf16);
+            ask_ahead(y->from[0], at, bf16 & Y_BF16);
         }
-        __m512 v = moves > 0 ? gather(y, at, moves, bf16) : fetch(y->from[0], at, bf16);
+        __m512 v =
+            moves > 0 ? gather(y, at, moves, bf16 & Y_BF16) : fetch(y->from[0], at, bf16 & Y_BF16);
         v = _mm512_fmadd_ps(a, v, b);
         if (r != NULL) {
-            v = _mm512_add_ps(v, _mm512_load_ps(r + at));
+            v = _mm512_add_ps(v, fetch(r, at, bf16 & R_BF16));
         }
         if (clips) {
             v = _mm512_min_ps(high, _mm512_max_ps(zero, v)); /* this order passes NaN on */
         }
-        _mm512_store_ps(z + at, v);
+        (void)keep(z, at, v, bf16 & Z_BF16, 0);
     }
 }
 
 /* The flags are constants in each branch, so that the loop has none. */
-static void apply_flags(const struct sources *y, const float *r, float *z, size_t floats, __m512 a,
-                        __m512 b, __m512 high, int moves, bool clips, bool bf16)
+static void apply_flags(const struct sources *y, const void *r, void *z, size_t floats, __m512 a,
+                        __m512 b, __m512 high, int moves, bool clips, int bf16)
 {
-    if (moves == 0 && r == NULL && clips && bf16) {
-        apply_block(y, NULL, z, floats, a, b, high, 0, 1, 1);
-    } else if (moves == 0 && r == NULL && clips) {
+    if (moves == 0 && r == NULL && clips && bf16 == (Y_BF16 | Z_BF16)) {
+        apply_block(y, NULL, z, floats, a, b, high, 0, 1, Y_BF16 | Z_BF16);
+    } else if (moves == 0 && r == NULL && clips && bf16 == Y_BF16) {
+        apply_block(y, NULL, z, floats, a, b, high, 0, 1, Y_BF16);
+    } else if (moves == 0 && r == NULL && clips && bf16 == 0) {
         apply_block(y, NULL, z, floats, a, b, high, 0, 1, 0);
     } else if (moves == 0 && !clips) {
         apply_block(y, r, z, floats, a, b, high, 0, 0, bf16);
@@ -48,7 +54,10 @@ void mbt_apply_avx512(const mbt_apply_desc *desc, int n, mbt_map y, const float 
     const struct blocks from = blocks_of(&desc->source, y), to = blocks_of(destination, z);
     const struct blocks added = blocks_of(destination, residual);
     const size_t floats = (size_t)destination->h * (size_t)destination->w * 16;
-    const bool clips = desc->act != MBT_ACT_NONE, bf16 = y.storage == MBT_STORAGE_BF16;
+    const bool clips = desc->act != MBT_ACT_NONE;
+    const int bf16 = (y.storage == MBT_STORAGE_BF16 ? Y_BF16 : 0) |
+                     (z.storage == MBT_STORAGE_BF16 ? Z_BF16 : 0) |
+                     (residual.storage == MBT_STORAGE_BF16 ? R_BF16 : 0);
     const __m512 high = _mm512_set1_ps(activation_high(desc->act));
     for (int k = 0; k < block_count(destination); k++) {
         const mbt_shuffle_block *move = &desc->forward->blocks[k];
@@ -58,8 +67,7 @@ void mbt_apply_avx512(const mbt_apply_desc *desc, int n, mbt_map y, const float 
         const unsigned char *r = residual.data != NULL ? block_first(&added, k) : NULL;
         unsigned char *out = block_first(&to, k);
         for (int i = 0; i < n; i++) {
-            apply_flags(&source, (const float *)r, (float *)out, floats, va, vb, high, moves, clips,
-                        bf16);
+            apply_flags(&source, r, out, floats, va, vb, high, moves, clips, bf16);
             sources_next(&source);
             out += to.image;
             r = r != NULL ? r + added.image : NULL;
@@ -67,10 +75,13 @@ void mbt_apply_avx512(const mbt_apply_desc *desc, int n, mbt_map y, const float 
     }
 }
 
+/* Whether there is an activation, and what z is kept in. */
+enum { NO_CLIP, CLIP, CLIP_BF16 };
+
 /* (dz + e) * act'(z) of one vector of a destination block. */
 struct block_in {
-    const float *dz, *z; /* z NULL: no activation */
-    const void *e;       /* NULL: none */
+    const float *dz;
+    const void *z, *e; /* NULL: no activation, none */
     int e_bf16;
     __m512 high; /* bound of the activation */
 };
@@ -82,7 +93,7 @@ INLINE __m512 masked(const struct block_in *in, size_t at, int with_e, int clips
         dz = _mm512_add_ps(dz, fetch(in->e, at, in->e_bf16));
     }
     if (clips) {
-        const __m512 v = _mm512_load_ps(in->z + at);
+        const __m512 v = fetch(in->z, at, clips == CLIP_BF16);
         const __mmask16 above = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
         dz = _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, v, in->high, _CMP_LT_OQ), dz);
     }
@@ -143,21 +154,27 @@ INLINE void backward_block(const struct inputs *in, const void *y, void *u, size
 
 /* bf16: 1 for u, 2 for y. The flags are constants in each branch, so that the loop has none. */
 static void backward_flags(const struct inputs *in, const void *y, void *u, size_t floats,
-                           __m512 mean, struct sums *sums, int moves, bool with_e, bool clips,
+                           __m512 mean, struct sums *sums, int moves, bool with_e, int clips,
                            int bf16, bool stream)
 {
-    if (moves == 0 && clips && !with_e && bf16 == 3) {
+    if (moves == 0 && clips == CLIP_BF16 && !with_e && bf16 == 3) {
         if (stream) {
-            backward_block(in, y, u, floats, mean, sums, 0, 0, 1, 3, 1);
+            backward_block(in, y, u, floats, mean, sums, 0, 0, CLIP_BF16, 3, 1);
         } else {
-            backward_block(in, y, u, floats, mean, sums, 0, 0, 1, 3, 0);
+            backward_block(in, y, u, floats, mean, sums, 0, 0, CLIP_BF16, 3, 0);
         }
-    } else if (moves == 0 && clips && !with_e && bf16 == 0) {
-        backward_block(in, y, u, floats, mean, sums, 0, 0, 1, 0, stream);
+    } else if (moves == 0 && clips == CLIP && !with_e && bf16 == 3) {
+        if (stream) {
+            backward_block(in, y, u, floats, mean, sums, 0, 0, CLIP, 3, 1);
+        } else {
+            backward_block(in, y, u, floats, mean, sums, 0, 0, CLIP, 3, 0);
+        }
+    } else if (moves == 0 && clips == CLIP && !with_e && bf16 == 0) {
+        backward_block(in, y, u, floats, mean, sums, 0, 0, CLIP, 0, stream);
     } else if (moves == 0 && !clips && bf16 == 3) {
-        backward_block(in, y, u, floats, mean, sums, 0, with_e, 0, 3, stream);
+        backward_block(in, y, u, floats, mean, sums, 0, with_e, NO_CLIP, 3, stream);
     } else if (moves == 0 && !clips) {
-        backward_block(in, y, u, floats, mean, sums, 0, with_e, 0, bf16, stream);
+        backward_block(in, y, u, floats, mean, sums, 0, with_e, NO_CLIP, bf16, stream);
     } else {
         backward_block(in, y, u, floats, mean, sums, moves, with_e, clips, bf16, stream);
     }
@@ -166,7 +183,8 @@ static void backward_flags(const struct inputs *in, const void *y, void *u, size
 /* Where the maps of layout `destination` lie. */
 struct places {
     struct blocks dz, z, e;
-    bool clips, with_e, e_bf16;
+    int clips;
+    bool with_e, e_bf16;
     __m512 high;
 };
 
@@ -176,7 +194,9 @@ static struct places places_of(const mbt_apply_desc *desc, const mbt_apply_backw
         .dz = blocks_of(&desc->destination, args->dz),
         .z = blocks_of(&desc->destination, args->z),
         .e = blocks_of(&desc->destination, args->e),
-        .clips = desc->act != MBT_ACT_NONE,
+        .clips = desc->act == MBT_ACT_NONE             ? NO_CLIP
+                 : args->z.storage == MBT_STORAGE_BF16 ? CLIP_BF16
+                                                       : CLIP,
         .with_e = args->e.data != NULL,
         .e_bf16 = args->e.storage == MBT_STORAGE_BF16,
         .high = _mm512_set1_ps(activation_high(desc->act)),
@@ -198,7 +218,7 @@ static struct block_in block_in_of(const struct places *p, int k)
 static void block_in_next(const struct places *p, struct block_in *in)
 {
     in->dz = (const float *)((const unsigned char *)in->dz + p->dz.image);
-    in->z = p->clips ? (const float *)((const unsigned char *)in->z + p->z.image) : NULL;
+    in->z = p->clips ? (const unsigned char *)in->z + p->z.image : NULL;
     in->e = p->with_e ? (const unsigned char *)in->e + p->e.image : NULL;
 }
 

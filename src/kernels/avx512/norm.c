@@ -7,8 +7,8 @@ struct coefficients {
 };
 
 /* moves: sources_count of u. */
-INLINE void norm_block(const struct sources *u, const void *y, float *dy, size_t floats,
-                       const struct coefficients *c, int moves, int u_bf16, int y_bf16)
+INLINE void norm_block(const struct sources *u, const void *y, void *dy, size_t floats,
+                       const struct coefficients *c, int moves, int u_bf16, int y_bf16, int dy_bf16)
 {
     for (size_t at = 0; at < floats; at += 16) {
         ask_ahead(y, at, y_bf16);
@@ -17,24 +17,28 @@ INLINE void norm_block(const struct sources *u, const void *y, float *dy, size_t
         }
         const __m512 d = _mm512_sub_ps(fetch(y, at, y_bf16), c->mean);
         const __m512 v = moves > 0 ? gather(u, at, moves, u_bf16) : fetch(u->from[0], at, u_bf16);
-        _mm512_store_ps(dy + at, _mm512_fmadd_ps(c->c1, v, _mm512_fmadd_ps(c->c2, d, c->c3)));
+        (void)keep(dy, at, _mm512_fmadd_ps(c->c1, v, _mm512_fmadd_ps(c->c2, d, c->c3)), dy_bf16, 0);
     }
 }
 
 /* What the loop must not ask for every vector is a constant in each branch. */
-static void norm_flags(const struct sources *u, const void *y, float *dy, size_t floats,
-                       const struct coefficients *c, int moves, bool u_bf16, bool y_bf16)
+static void norm_flags(const struct sources *u, const void *y, void *dy, size_t floats,
+                       const struct coefficients *c, int moves, bool u_bf16, bool y_bf16,
+                       bool dy_bf16)
 {
-    if (moves == 0 && u_bf16 && y_bf16) {
-        norm_block(u, y, dy, floats, c, 0, 1, 1);
-    } else if (moves == 0 && !u_bf16 && !y_bf16) {
-        norm_block(u, y, dy, floats, c, 0, 0, 0);
-    } else if (moves == 2 && u_bf16 && y_bf16) {
-        norm_block(u, y, dy, floats, c, 2, 1, 1);
-    } else if (moves == SOME && u_bf16 && y_bf16) {
-        norm_block(u, y, dy, floats, c, SOME, 1, 1);
+    const bool kept_bf16 = u_bf16 && y_bf16;
+    if (moves == 0 && kept_bf16 && dy_bf16) {
+        norm_block(u, y, dy, floats, c, 0, 1, 1, 1);
+    } else if (moves == 0 && kept_bf16) {
+        norm_block(u, y, dy, floats, c, 0, 1, 1, 0);
+    } else if (moves == 0 && !u_bf16 && !y_bf16 && !dy_bf16) {
+        norm_block(u, y, dy, floats, c, 0, 0, 0, 0);
+    } else if (moves == 2 && kept_bf16) {
+        norm_block(u, y, dy, floats, c, 2, 1, 1, dy_bf16);
+    } else if (moves == SOME && kept_bf16) {
+        norm_block(u, y, dy, floats, c, SOME, 1, 1, dy_bf16);
     } else {
-        norm_block(u, y, dy, floats, c, moves, u_bf16, y_bf16);
+        norm_block(u, y, dy, floats, c, moves, u_bf16, y_bf16, dy_bf16);
     }
 }
 
@@ -55,8 +59,8 @@ void mbt_norm_backward_avx512(const mbt_layout *l, int n, const mbt_norm_backwar
         const unsigned char *y = block_first(&y_blocks, k);
         unsigned char *dy = block_first(&dy_blocks, k);
         for (int i = 0; i < n; i++) {
-            norm_flags(&u, y, (float *)dy, floats, &c, moves, args->u.storage == MBT_STORAGE_BF16,
-                       args->y.storage == MBT_STORAGE_BF16);
+            norm_flags(&u, y, dy, floats, &c, moves, args->u.storage == MBT_STORAGE_BF16,
+                       args->y.storage == MBT_STORAGE_BF16, args->dy.storage == MBT_STORAGE_BF16);
             sources_next(&u);
             y += y_blocks.image;
             dy += dy_blocks.image;

@@ -16,13 +16,26 @@ struct instance {
     mbt_shim *shim;
 };
 
-bool mbt_onednn_conv_supports(mbt_isa isa, const void *desc)
+static bool fits(mbt_isa isa, const mbt_conv_desc *conv)
 {
-    const mbt_conv_desc *conv = desc;
     return conv->out.block == mbt_isa_block(isa) &&
            (conv->image
                 ? conv->in.c <= 4 && conv->out.sections == 1
                 : conv->in.block == conv->out.block && conv->in.sections == conv->out.sections);
+}
+
+bool mbt_onednn_conv_supports(mbt_isa isa, const void *desc)
+{
+    const mbt_conv_desc *conv = desc;
+    return !conv->bf16 && fits(isa, conv);
+}
+
+/* Larger kernels are left to fp32: oneDNN 2.6.3 leaves the bf16 gradient of weights that meet
+ * nothing but padding unwritten. */
+bool mbt_onednn_conv_bf16_supports(mbt_isa isa, const void *desc)
+{
+    const mbt_conv_desc *conv = desc;
+    return conv->bf16 && conv->kernel == 1 && !conv->depthwise && !conv->image && fits(isa, conv);
 }
 
 static void destroy(void *opaque)
@@ -60,6 +73,7 @@ static mbt_status create(const mbt_conv_desc *desc, mbt_op op, int n_images, voi
         .block = desc->out.block,
         .depthwise = desc->depthwise,
         .image = desc->image,
+        .bf16 = desc->bf16,
         .bias = desc->bias && op == MBT_OP_CONV_FORWARD,
         .clip = op == MBT_OP_CONV_FORWARD ? clip[desc->act] : 0,
     };
@@ -100,17 +114,21 @@ static void prepare(void *opaque, const float *stored, float *to, void *scratch)
     }
 }
 
+static void *section_of(mbt_map map, int s)
+{
+    return (unsigned char *)map.data + (size_t)s * map.section * mbt_storage_bytes(map.storage);
+}
+
 static void run(void *opaque, const mbt_conv_args *args)
 {
     struct instance *self = opaque;
     const size_t section =
         mbt_shim_prepared(self->shim) > 0 ? mbt_shim_prepared(self->shim) : self->weights_section;
     for (int s = 0; s < self->desc.out.sections; s++) {
-        mbt_shim_run(self->shim, (float *)args->in.data + (size_t)s * args->in.section,
-                     args->weights + (size_t)s * section,
+        mbt_shim_run(self->shim, section_of(args->in, s), args->weights + (size_t)s * section,
                      args->bias != NULL ? args->bias + s * mbt_layout_section(&self->desc.out)
                                         : NULL,
-                     (float *)args->out.data + (size_t)s * args->out.section, args->scratch);
+                     section_of(args->out, s), args->scratch);
     }
 }
 

@@ -7,5 +7,6 @@
 extern const mbt_conv_ops mbt_onednn_conv;
 
 bool mbt_onednn_conv_supports(mbt_isa isa, const void *desc);
+bool mbt_onednn_conv_bf16_supports(mbt_isa isa, const void *desc); /* desc.bf16 */
 
 #endif

@@ -27,9 +27,11 @@ static mbt_status check(dnnl_status_t status, const char *call, mbt_error *err)
                : mbt_fail(err, MBT_FAILURE, "oneDNN: %s failed with status %d", call, (int)status);
 }
 
-/* The descriptors of a case; bias: NULL when it has none. */
+/* The descriptors of a case; bias: NULL when it has none. weights: in our form, float. `read`: what
+ * a forward pass on values of the type that this pass reads would have. */
 struct memories {
     mbt_shim_md *in, *weights, *weights_any, *out, *bias;
+    mbt_shim_md *in_read, *out_read;
 };
 
 static void release(struct memories *m)
@@ -39,6 +41,8 @@ static void release(struct memories *m)
     mbt_shim_md_destroy(m->weights_any);
     mbt_shim_md_destroy(m->out);
     mbt_shim_md_destroy(m->bias);
+    mbt_shim_md_destroy(m->in_read);
+    mbt_shim_md_destroy(m->out_read);
 }
 
 static mbt_status describe(const mbt_shim_case *w, struct memories *m, mbt_error *err)
@@ -55,23 +59,31 @@ static mbt_status describe(const mbt_shim_case *w, struct memories *m, mbt_error
     const dnnl_dim_t *filter = w->depthwise ? depthwise : dense;
     const int rank = w->depthwise ? 5 : 4;
     const dnnl_dims_t channels = {w->c_out};
+    const dnnl_data_type_t read = w->bf16 ? dnnl_bf16 : dnnl_f32;
+    const dnnl_data_type_t in_type = w->pass == MBT_SHIM_BACKWARD_DATA ? dnnl_f32 : read;
+    const dnnl_data_type_t out_type = w->pass == MBT_SHIM_FORWARD ? dnnl_f32 : read;
+    const dnnl_format_tag_t in_tag = w->image ? dnnl_nchw : map;
     const struct {
         mbt_shim_md **md;
         int rank;
         const dnnl_dim_t *dims;
+        dnnl_data_type_t type;
         dnnl_format_tag_t tag;
     } rows[] = {
-        {&m->in, 4, in, w->image ? dnnl_nchw : map},
-        {&m->out, 4, out, map},
-        {&m->weights, rank, filter, form},
-        {&m->weights_any, rank, filter, dnnl_format_tag_any},
-        {&m->bias, 1, channels, dnnl_a},
+        {&m->in, 4, in, in_type, in_tag},
+        {&m->out, 4, out, out_type, map},
+        {&m->in_read, 4, in, read, in_tag},
+        {&m->out_read, 4, out, read, map},
+        {&m->weights, rank, filter, dnnl_f32, form},
+        {&m->weights_any, rank, filter, read, dnnl_format_tag_any},
+        {&m->bias, 1, channels, dnnl_f32, dnnl_a},
     };
     const size_t n_rows = sizeof rows / sizeof rows[0] - (w->bias ? 0 : 1);
     mbt_status status = MBT_OK;
     for (size_t i = 0; i < n_rows && status == MBT_OK; i++) {
-        status = check(mbt_shim_md_create(rows[i].md, rows[i].rank, rows[i].dims, rows[i].tag),
-                       "a memory descriptor", err);
+        status = check(
+            mbt_shim_md_create(rows[i].md, rows[i].rank, rows[i].dims, rows[i].type, rows[i].tag),
+            "a memory descriptor", err);
     }
     return status;
 }
@@ -105,8 +117,8 @@ static mbt_status make_attr(dnnl_primitive_attr_t *attr, mbt_error *err)
     return status;
 }
 
-/* The primitive's descriptor. Backward passes are hinted by the forward pass's; where backward data
- * may lay the weights out anew, so may its hint. */
+/* The primitive's descriptor. Backward passes are hinted by the forward pass's; where weights may
+ * be laid out anew, they may in the hint. */
 static mbt_status choose(const mbt_shim_case *w, const struct memories *m, dnnl_engine_t engine,
                          dnnl_primitive_desc_t *chosen, mbt_error *err)
 {
@@ -116,12 +128,13 @@ static mbt_status choose(const mbt_shim_case *w, const struct memories *m, dnnl_
     if (status == MBT_OK && w->clip > 0) {
         status = add_clip(attr, w->clip, err);
     }
+    const bool forward = w->pass == MBT_SHIM_FORWARD;
     /* Right padding may be negative for a stride that does not divide: oneDNN infers the size. */
     mbt_shim_convolution c = {
-        .in = m->in,
-        .weights = w->pass == MBT_SHIM_BACKWARD_DATA ? m->weights_any : m->weights,
+        .in = forward ? m->in : m->in_read,
+        .weights = w->bf16 || w->pass == MBT_SHIM_BACKWARD_DATA ? m->weights_any : m->weights,
         .bias = m->bias,
-        .out = m->out,
+        .out = forward ? m->out : m->out_read,
         .stride = {w->stride, w->stride},
         .pad = {w->pad, w->pad},
         .pad_right = {(w->h_out - 1) * w->stride + w->kernel - w->h_in - w->pad,
@@ -132,13 +145,16 @@ static mbt_status choose(const mbt_shim_case *w, const struct memories *m, dnnl_
     if (status == MBT_OK) {
         status = check(mbt_shim_forward(&c, &hint), "a forward convolution", err);
     }
-    if (status == MBT_OK && w->pass == MBT_SHIM_FORWARD) {
+    c.in = m->in;
+    c.out = m->out;
+    if (status == MBT_OK && forward) {
         *chosen = hint;
         hint = NULL;
     } else if (status == MBT_OK && w->pass == MBT_SHIM_BACKWARD_DATA) {
         c.weights = w->depthwise ? m->weights : m->weights_any;
         status = check(mbt_shim_backward_data(&c, hint, chosen), "convolution backward data", err);
     } else if (status == MBT_OK) {
+        c.weights = m->weights; /* their gradient goes where the slice is */
         status =
             check(mbt_shim_backward_weights(&c, hint, chosen), "convolution backward weights", err);
     }
@@ -304,7 +320,7 @@ void mbt_shim_prepare(mbt_shim *self, const float *stored, float *prepared, void
     must(dnnl_primitive_execute(self->reorder, self->stream, 3, args));
 }
 
-void mbt_shim_run(mbt_shim *self, float *in, float *weights, float *bias, float *out, void *scratch)
+void mbt_shim_run(mbt_shim *self, void *in, float *weights, float *bias, void *out, void *scratch)
 {
     must(dnnl_memory_set_data_handle(self->in, in));
     must(dnnl_memory_set_data_handle(self->weights, weights));

@@ -15,6 +15,7 @@ typedef struct mbt_shim_case {
     int kernel, stride, pad, block;
     bool depthwise; /* c_in == c_out groups of one channel */
     bool image;     /* input plain nchw */
+    bool bf16;      /* what a pass reads, but for the weights as they are given, is bf16 */
     bool bias;      /* forward alone: c_out floats are added to the output */
     float clip;     /* forward alone: the output is clipped to 0 .. clip; 0: it is not */
 } mbt_shim_case;
@@ -30,9 +31,8 @@ size_t mbt_shim_scratch(const mbt_shim *shim); /* bytes */
 size_t
 mbt_shim_prepared(const mbt_shim *shim); /* floats of the weights as wanted; 0: stored form */
 void mbt_shim_prepare(mbt_shim *shim, const float *stored, float *prepared, void *scratch);
-/* bias: read when the case has one. */
-void mbt_shim_run(mbt_shim *shim, float *in, float *weights, float *bias, float *out,
-                  void *scratch);
+/* in, out: of floats but for what the case has in bf16. bias: read when the case has one. */
+void mbt_shim_run(mbt_shim *shim, void *in, float *weights, float *bias, void *out, void *scratch);
 const char *mbt_shim_implementation(const mbt_shim *shim); /* oneDNN's own name of what it chose */
 
 #endif

@@ -9,12 +9,12 @@ static const dnnl_memory_desc_t *value(const mbt_shim_md *md)
 }
 
 dnnl_status_t mbt_shim_md_create(mbt_shim_md **md, int rank, const dnnl_dims_t dims,
-                                 dnnl_format_tag_t tag)
+                                 dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
     dnnl_memory_desc_t *own = malloc(sizeof *own);
     *md = (mbt_shim_md *)own;
     return own == NULL ? dnnl_out_of_memory
-                       : dnnl_memory_desc_init_by_tag(own, rank, dims, dnnl_f32, tag);
+                       : dnnl_memory_desc_init_by_tag(own, rank, dims, type, tag);
 }
 
 void mbt_shim_md_destroy(mbt_shim_md *md)

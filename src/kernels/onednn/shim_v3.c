@@ -9,10 +9,10 @@ static const_dnnl_memory_desc_t handle(const mbt_shim_md *md)
 static const dnnl_dims_t no_dilation = {0};
 
 dnnl_status_t mbt_shim_md_create(mbt_shim_md **md, int rank, const dnnl_dims_t dims,
-                                 dnnl_format_tag_t tag)
+                                 dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
     dnnl_memory_desc_t own = NULL;
-    const dnnl_status_t status = dnnl_memory_desc_create_with_tag(&own, rank, dims, dnnl_f32, tag);
+    const dnnl_status_t status = dnnl_memory_desc_create_with_tag(&own, rank, dims, type, tag);
     *md = (mbt_shim_md *)own;
     return status;
 }

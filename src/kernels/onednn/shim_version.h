@@ -10,9 +10,9 @@
 
 typedef struct mbt_shim_md mbt_shim_md; /* a memory descriptor; defined nowhere */
 
-/* Of floats, in the layout that the tag names. */
+/* In the layout that the tag names. */
 dnnl_status_t mbt_shim_md_create(mbt_shim_md **md, int rank, const dnnl_dims_t dims,
-                                 dnnl_format_tag_t tag);
+                                 dnnl_data_type_t type, dnnl_format_tag_t tag);
 void mbt_shim_md_destroy(mbt_shim_md *md); /* NULL is allowed */
 /* One of a primitive's, borrowed from its descriptor. */
 const mbt_shim_md *mbt_shim_md_of(const_dnnl_primitive_desc_t desc, dnnl_query_t which);

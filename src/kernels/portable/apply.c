@@ -43,17 +43,25 @@ static void apply_block(const mbt_apply_desc *desc, int n, mbt_map y, const floa
 {
     const mbt_layout *destination = &desc->destination;
     const int lanes = destination->block, pixels = destination->h * destination->w;
-    float va[LANES_MAX], vb[LANES_MAX], buffer[CHUNK_FLOATS];
+    float va[LANES_MAX], vb[LANES_MAX], from_y[CHUNK_FLOATS], from_r[CHUNK_FLOATS];
+    float got[CHUNK_FLOATS];
+    const bool in_place = z.storage == MBT_STORAGE_FP32;
     gather_channels(&desc->forward->blocks[k], lanes, a, va);
     gather_channels(&desc->forward->blocks[k], lanes, b, vb);
     for (int i = 0; i < n; i++) {
         const source from = source_moved(&desc->source, y, i, desc->forward, k);
-        const float *r = residual.data != NULL ? block_at(destination, residual, i, k) : NULL;
-        float *to = block_at(destination, z, i, k);
+        const source added = residual.data != NULL ? source_block(destination, residual, i, k)
+                                                   : (source){.lanes = 0};
+        void *to = block_at(destination, z, i, k);
         for (int first = 0; first < pixels; first += CHUNK) {
-            const int m = chunk_at(first, pixels), at = first * lanes;
-            normalise(m, lanes, va, vb, pixels_read(&from, first, m, buffer),
-                      r != NULL ? r + at : NULL, desc->act, to + at);
+            const int m = chunk_at(first, pixels);
+            float *result = in_place ? (float *)to + first * lanes : got;
+            normalise(m, lanes, va, vb, pixels_read(&from, first, m, from_y),
+                      added.lanes > 0 ? pixels_read(&added, first, m, from_r) : NULL, desc->act,
+                      result);
+            if (!in_place) {
+                pixels_keep(to, lanes, first, m, z.storage, got);
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ void AT_LEVEL(mbt_norm_backward)(const mbt_layout *l, int n, const mbt_norm_back
                 const float *u = pixels_read(&from_u, first, m, buffer_u);
                 const float *y = pixels_read(&from_y, first, m, buffer_y);
                 combine(args, k, m, l->block, u, y, dy);
-                pixels_keep(to, l->block, first, m, MBT_STORAGE_FP32, dy);
+                pixels_keep(to, l->block, first, m, args->dy.storage, dy);
             }
         }
     }
