@@ -19,10 +19,10 @@
 typedef struct mbt_bucket mbt_bucket;
 
 /* setup: borrowed; the gradient blocks of its workers' plans are read and, in the end, that of the
- * first is written. */
+ * first is written. Collective. */
 mbt_status mbt_bucket_create(const mbt_setup *setup, mbt_bucket **bucket,
                              mbt_error *err) MBT_WARN_UNUSED;
-void mbt_bucket_destroy(mbt_bucket *bucket); /* NULL is allowed */
+void mbt_bucket_destroy(mbt_bucket *bucket); /* Collective. NULL is allowed. */
 
 /* A step of k groups begins, n_mine of them on this rank, shared by its workers as a team does. */
 void mbt_bucket_begin(mbt_bucket *bucket, int k, int n_mine);

@@ -86,6 +86,23 @@ mbt_status mbt_share_create(mbt_comm *comm, size_t bytes, mbt_share *share,
 void mbt_share_publish(mbt_comm *comm, mbt_share *share);    /* Collective. */
 void mbt_share_destroy(mbt_comm *comm, mbt_share *share); /* Collective. A zeroed one is allowed. */
 
+/* Memory for what is summed: with all ranks on one node, a sum by mbt_comm_start_sum of integers or
+ * floats that lie in it goes without a message, in rank order. Zero at first. At most one such
+ * memory at a time; where /dev/shm lacks the space, and on several nodes, it is ordinary memory. */
+typedef struct mbt_sum_memory {
+    void *data;      /* of this rank */
+    mbt_share share; /* of all; zeroed when data is ordinary memory */
+} mbt_sum_memory;
+
+/* Whether it lies in the node's memory if there is room. */
+bool mbt_comm_shares_sums(const mbt_comm *comm);
+
+/* bytes: the same on all ranks. Collective. */
+mbt_status mbt_sum_memory_create(mbt_comm *comm, size_t bytes, mbt_sum_memory *memory,
+                                 mbt_error *err) MBT_WARN_UNUSED;
+void mbt_sum_memory_destroy(mbt_comm *comm,
+                            mbt_sum_memory *memory); /* Collective. A zeroed one is allowed. */
+
 /* Prints "rank R on HOST: <message>" (NULL: nothing) and ends every rank of the job with exit code
  * `code`, this one within seconds whatever else hangs. May be called by any thread. */
 _Noreturn void mbt_comm_abort(mbt_comm *comm, mbt_status code, const char *message);

@@ -11,7 +11,7 @@ typedef struct mbt_memory {
     size_t plan, evaluator; /* arenas */
     size_t momentum;        /* of the optimizer */
     size_t average;         /* of the weights */
-    size_t sums;            /* of the reduction */
+    size_t sums;            /* of the reduction, without what lies in the node's memory */
     size_t samples;         /* ids of the training split, and their order */
     size_t images;          /* an image on its way to the network, where it is decoded or resized */
     size_t code;            /* what the convolutions' library takes for itself, its generated code

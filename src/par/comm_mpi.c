@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <mpi.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "launch.h"
 #include "mbt/bf16.h"
 #include "mbt/comm.h"
+#include "node_sum.h"
 
 enum {
     PIECE_BYTES = 1 << 24,    /* of a broadcast */
@@ -28,6 +30,8 @@ enum {
 struct mbt_request {
     MPI_Request pieces[REQUEST_PIECES];
     int n_pieces;
+    bool on_node; /* by way of the node's memory: no pieces, but */
+    struct node_sum_range range;
     bool busy;
     mbt_comm *comm;
     mbt_request *next;
@@ -43,6 +47,8 @@ struct mbt_comm {
     int *codes; /* size: scratch of mbt_comm_agree */
     mbt_request *requests;
     MPI_Op add_bf16;
+    struct node_sum sums;   /* size 0: there is no such memory */
+    int n_on_node;          /* sums under way in it */
     _Atomic int64_t *calls; /* mbt_comm_count, or NULL */
 };
 
@@ -350,6 +356,24 @@ static mbt_request *free_request(mbt_comm *comm)
     }
     request->busy = true;
     request->n_pieces = 0;
+    request->on_node = false;
+    return request;
+}
+
+static bool lies_on_node(const mbt_comm *comm, mbt_comm_type type, const void *data, size_t bytes)
+{
+    return comm->sums.size > 0 && (type == MBT_COMM_I64 || type == MBT_COMM_F32) &&
+           node_sum_holds(&comm->sums, data, bytes);
+}
+
+static mbt_request *start_on_node(mbt_comm *comm, mbt_comm_type type, void *data, size_t count)
+{
+    if (comm->n_on_node++ == NODE_SUM_FLIGHT) {
+        mbt_comm_abort(comm, MBT_FAILURE, "sum: too many are under way");
+    }
+    mbt_request *request = free_request(comm);
+    request->on_node = true;
+    request->range = node_sum_give(&comm->sums, type, data, count);
     return request;
 }
 
@@ -357,6 +381,9 @@ mbt_request *mbt_comm_start_sum(mbt_comm *comm, mbt_comm_type type, void *data, 
 {
     size_t bytes = 0;
     MPI_Datatype mpi = mpi_type(type, &bytes);
+    if (lies_on_node(comm, type, data, count * bytes)) {
+        return start_on_node(comm, type, data, count);
+    }
     size_t piece = (count + REQUEST_PIECES - 1) / REQUEST_PIECES;
     piece = piece > PIECE_ELEMENTS ? piece : PIECE_ELEMENTS;
     if (piece > INT_MAX) {
@@ -374,14 +401,32 @@ mbt_request *mbt_comm_start_sum(mbt_comm *comm, mbt_comm_type type, void *data, 
 bool mbt_comm_poll(mbt_request *request)
 {
     int done = 0;
+    if (request->on_node) {
+        return node_sum_move(&request->range);
+    }
     MPI_Testall(request->n_pieces, request->pieces, &done, MPI_STATUSES_IGNORE);
     return done != 0;
+}
+
+/* Ranks may be more than cores: one that waits long lets others run. */
+static void finish_on_node(mbt_request *request)
+{
+    enum { PATIENCE = 1000 };
+    for (int tries = 0; !node_sum_move(&request->range); tries++) {
+        if (tries > PATIENCE) {
+            (void)sched_yield();
+        }
+    }
+    request->comm->n_on_node--;
 }
 
 void mbt_comm_finish(mbt_request *request)
 {
     if (request) {
         count_call(request->comm);
+        if (request->on_node) {
+            finish_on_node(request);
+        }
         MPI_Waitall(request->n_pieces, request->pieces, MPI_STATUSES_IGNORE);
         count_call(request->comm);
         request->busy = false;
@@ -465,6 +510,62 @@ void mbt_share_destroy(mbt_comm *comm, mbt_share *share)
         (void)munmap(share->data, share->bytes ? share->bytes : 1);
     }
     *share = (mbt_share){0};
+}
+
+bool mbt_comm_shares_sums(const mbt_comm *comm)
+{
+    return comm->size > 1 && comm->n_nodes == 1;
+}
+
+/* Of all ranks, on one node; memory->data stays NULL when there is no room for it. */
+static mbt_status share_sums(mbt_comm *comm, size_t bytes, mbt_sum_memory *memory, mbt_error *err)
+{
+    const mbt_status status =
+        mbt_share_create(comm, node_sum_bytes(comm->size, bytes), &memory->share, err);
+    if (status) {
+        return status;
+    }
+    if (!memory->share.shared) {
+        mbt_share_destroy(comm, &memory->share);
+        return MBT_OK;
+    }
+    if (memory->share.writer) {
+        memset(memory->share.data, 0, node_sum_bytes(comm->size, 0)); /* the stages */
+    }
+    comm->sums = node_sum_at(memory->share.data, comm->rank, comm->size, bytes);
+    memory->data = node_sum_block(&comm->sums, comm->rank);
+    memset(memory->data, 0, bytes);
+    mbt_share_publish(comm, &memory->share);
+    return MBT_OK;
+}
+
+mbt_status mbt_sum_memory_create(mbt_comm *comm, size_t bytes, mbt_sum_memory *memory,
+                                 mbt_error *err)
+{
+    *memory = (mbt_sum_memory){0};
+    if (mbt_comm_shares_sums(comm) && comm->sums.size == 0) {
+        const mbt_status status = share_sums(comm, bytes, memory, err);
+        if (status || memory->data) {
+            return status;
+        }
+    }
+    memory->data = calloc(1, bytes ? bytes : 1);
+    return mbt_comm_agree(
+        comm,
+        memory->data ? MBT_OK
+                     : mbt_fail(err, MBT_FAILURE, "memory: no %zu MiB for sums", bytes >> 20),
+        err);
+}
+
+void mbt_sum_memory_destroy(mbt_comm *comm, mbt_sum_memory *memory)
+{
+    if (memory->share.data) {
+        comm->sums = (struct node_sum){0};
+        mbt_share_destroy(comm, &memory->share);
+    } else {
+        free(memory->data);
+    }
+    *memory = (mbt_sum_memory){0};
 }
 
 /* MPI_Abort asks a daemon, which may be gone or beyond a cut link, and a stream may be blocked. */

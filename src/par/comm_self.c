@@ -169,6 +169,28 @@ void mbt_share_destroy(mbt_comm *comm, mbt_share *share)
     *share = (mbt_share){0};
 }
 
+bool mbt_comm_shares_sums(const mbt_comm *comm)
+{
+    (void)comm;
+    return false;
+}
+
+mbt_status mbt_sum_memory_create(mbt_comm *comm, size_t bytes, mbt_sum_memory *memory,
+                                 mbt_error *err)
+{
+    (void)comm;
+    *memory = (mbt_sum_memory){.data = calloc(1, bytes ? bytes : 1)};
+    return memory->data ? MBT_OK
+                        : mbt_fail(err, MBT_FAILURE, "memory: no %zu MiB for sums", bytes >> 20);
+}
+
+void mbt_sum_memory_destroy(mbt_comm *comm, mbt_sum_memory *memory)
+{
+    (void)comm;
+    free(memory->data);
+    *memory = (mbt_sum_memory){0};
+}
+
 _Noreturn void mbt_comm_abort(mbt_comm *comm, mbt_status code, const char *message)
 {
     (void)fflush(stdout);

@@ -24,6 +24,7 @@ struct part {
     const mbt_plan *plan;
     int64_t *integers; /* exact: of the whole block */
     float *floats;     /* fp32 and bf16 */
+    void *own;         /* memory of either; NULL: the bucket's */
     int n_mine, done;  /* groups of this worker in the step, and how many are complete */
     size_t written;    /* floats of the running group that are there */
     bool good;
@@ -36,7 +37,8 @@ struct mbt_bucket {
     mbt_reduce reduce;
     struct part *parts; /* of the workers; the first becomes the rank's sum, then the batch's */
     int n_parts;
-    uint16_t *halves; /* bf16: what travels */
+    mbt_sum_memory memory; /* of the first part */
+    uint16_t *halves;      /* bf16: what travels */
     struct range *ranges;
     int n_ranges;
     int next;      /* range whose sum starts next */
@@ -64,21 +66,27 @@ static mbt_status make_ranges(mbt_bucket *b, mbt_error *err)
     return MBT_OK;
 }
 
+/* Bytes of the sums of the whole block. */
+static size_t sums_bytes(const mbt_bucket *b)
+{
+    return b->plan->params.n_floats *
+           (b->reduce == MBT_REDUCE_EXACT ? sizeof(int64_t) : sizeof(float));
+}
+
 static mbt_status make_parts(mbt_bucket *b, const mbt_setup *setup, mbt_error *err)
 {
-    const size_t n = b->plan->params.n_floats;
+    const size_t n = b->plan->params.n_floats, bytes = sums_bytes(b);
+    const bool exact = b->reduce == MBT_REDUCE_EXACT;
     b->parts = calloc((size_t)setup->n_workers, sizeof *b->parts);
     bool whole = b->parts != NULL;
     for (int w = 0; w < setup->n_workers && whole; w++) {
         struct part *part = &b->parts[b->n_parts++];
+        void *sums = w > 0 ? part->own = calloc(1, bytes) : b->memory.data;
         part->bucket = b;
         part->plan = setup->workers[w].plan;
-        if (b->reduce == MBT_REDUCE_EXACT) {
-            part->integers = calloc(n, sizeof *part->integers);
-        } else {
-            part->floats = calloc(n, sizeof *part->floats);
-        }
-        whole = part->integers != NULL || part->floats != NULL;
+        part->integers = exact ? sums : NULL;
+        part->floats = exact ? NULL : sums;
+        whole = sums != NULL;
     }
     if (b->reduce == MBT_REDUCE_BF16) {
         b->halves = calloc(n, sizeof *b->halves);
@@ -91,16 +99,24 @@ static mbt_status make_parts(mbt_bucket *b, const mbt_setup *setup, mbt_error *e
 mbt_status mbt_bucket_create(const mbt_setup *setup, mbt_bucket **bucket, mbt_error *err)
 {
     mbt_bucket *b = calloc(1, sizeof *b);
-    if (b == NULL) {
-        return mbt_fail(err, MBT_FAILURE, "gradient buckets: out of memory");
+    mbt_status status =
+        b != NULL ? MBT_OK : mbt_fail(err, MBT_FAILURE, "gradient buckets: out of memory");
+    status = mbt_comm_agree(setup->comm, status, err);
+    if (status != MBT_OK) {
+        free(b);
+        return status;
     }
     b->comm = setup->comm;
     b->plan = setup->plan;
     b->reduce = setup->config.train.reduce;
-    mbt_status status = make_ranges(b, err);
+    status = mbt_sum_memory_create(b->comm, sums_bytes(b), &b->memory, err);
+    if (status == MBT_OK) {
+        status = make_ranges(b, err);
+    }
     if (status == MBT_OK) {
         status = make_parts(b, setup, err);
     }
+    status = mbt_comm_agree(b->comm, status, err);
     if (status != MBT_OK) {
         mbt_bucket_destroy(b);
         return status;
@@ -113,9 +129,9 @@ void mbt_bucket_destroy(mbt_bucket *b)
 {
     if (b != NULL) {
         for (int w = 0; w < b->n_parts; w++) {
-            free(b->parts[w].integers);
-            free(b->parts[w].floats);
+            free(b->parts[w].own);
         }
+        mbt_sum_memory_destroy(b->comm, &b->memory);
         free(b->parts);
         free(b->halves);
         free(b->ranges);

@@ -24,19 +24,20 @@ mbt_memory mbt_memory_of(const mbt_setup *setup)
 {
     const size_t n = setup->plan->params.n_floats, workers = (size_t)setup->n_workers;
     const bool squares = setup->config.optimizer.kind == MBT_OPTIMIZER_RMSPROP;
+    const size_t own = workers - (mbt_comm_shares_sums(setup->comm) ? 1 : 0);
     mbt_memory m = {
         .momentum = (squares ? 2 : 1) * n * sizeof(float),
         .average = setup->config.ema.decay > 0 ? n * sizeof(float) : 0,
     };
     switch (setup->config.train.reduce) {
     case MBT_REDUCE_EXACT:
-        m.sums = workers * n * sizeof(int64_t);
+        m.sums = own * n * sizeof(int64_t);
         break;
     case MBT_REDUCE_FP32:
-        m.sums = workers * n * sizeof(float);
+        m.sums = own * n * sizeof(float);
         break;
     case MBT_REDUCE_BF16:
-        m.sums = n * (workers * sizeof(float) + sizeof(uint16_t));
+        m.sums = n * (own * sizeof(float) + sizeof(uint16_t));
         break;
     }
     for (size_t i = 0; i < workers; i++) {

@@ -14,6 +14,10 @@ enum { TAIL_SAMPLES, TAIL_TOP1, TAIL_TOP5, TAIL_LOSS, TAIL_BAD, TAIL_STOP, TAIL_
 mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
 {
     *step = (mbt_step){.setup = setup};
+    const mbt_status status = mbt_bucket_create(setup, &step->bucket, err);
+    if (status != MBT_OK) {
+        return status;
+    }
     step->momentum = calloc(setup->plan->params.n_floats, sizeof *step->momentum);
     step->tails = calloc((size_t)setup->n_workers * TAIL_COUNT, sizeof *step->tails);
     const bool squares = setup->config.optimizer.kind == MBT_OPTIMIZER_RMSPROP;
@@ -28,7 +32,7 @@ mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
     }
     mbt_timer_start(&step->timer);
     step->timer.pulse = mbt_watchdog_pulse(setup->watchdog);
-    return mbt_bucket_create(setup, &step->bucket, err);
+    return MBT_OK;
 }
 
 void mbt_step_clear(mbt_step *step)

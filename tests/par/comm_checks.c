@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 #include "mbt/bf16.h"
 #include "mbt/comm.h"
@@ -396,6 +397,108 @@ static void impossible_share_fails_on_all(void **state)
     assert_null(share.data);
 }
 
+/* ---- memory for sums ---- */
+
+static int64_t value_at(int rank, int round, size_t i)
+{
+    return (int64_t)((i * 2654435761u + (size_t)round * 97) % 1000003) * (rank + 1) - 500000;
+}
+
+/* Integers: value_at; floats: such whose sum tells the order of adding. */
+static float float_at(int rank, int round, size_t i)
+{
+    return (float)(value_at(rank, round, i) % 1000) + (rank == 0 ? 16777216.0f : 0.0f);
+}
+
+static void fill_values(mbt_comm *comm, const mbt_sum_memory *memory, bool floats, int round,
+                        size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (floats) {
+            ((float *)memory->data)[i] = float_at(mbt_comm_rank(comm), round, i);
+        } else {
+            ((int64_t *)memory->data)[i] = value_at(mbt_comm_rank(comm), round, i);
+        }
+    }
+}
+
+static void check_values(mbt_comm *comm, const mbt_sum_memory *memory, bool floats, int round,
+                         size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int64_t sum = 0;
+        float wanted = float_at(0, round, i);
+        for (int r = 0; r < mbt_comm_size(comm); r++) {
+            sum += value_at(r, round, i);
+            wanted = r > 0 ? wanted + float_at(r, round, i) : wanted;
+        }
+        if (floats) {
+            assert_true(((float *)memory->data)[i] == wanted);
+        } else {
+            assert_true(((int64_t *)memory->data)[i] == sum);
+        }
+    }
+}
+
+/* Several sums of unequal length at a time, given and finished by ranks at unequal times, and
+ * written over as soon as they are there: many more than are ever under way. */
+static void sums_in_memory_of_the_node(void **state)
+{
+    mbt_comm *comm = *state;
+    static const size_t cuts[] = {0, 1, 9, 9, 1000, 5007, 40000};
+    enum { N_CUTS = sizeof cuts / sizeof cuts[0], N = 40000, ROUNDS = 60 };
+    for (int floats = 0; floats < 2; floats++) {
+        const mbt_comm_type type = floats ? MBT_COMM_F32 : MBT_COMM_I64;
+        const size_t bytes = floats ? sizeof(float) : sizeof(int64_t);
+        mbt_sum_memory memory;
+        mbt_error err;
+        assert_int_equal(mbt_sum_memory_create(comm, N * bytes, &memory, &err), MBT_OK);
+        assert_true((memory.share.data != NULL) == mbt_comm_shares_sums(comm));
+        assert_int_equal(((unsigned char *)memory.data)[N * bytes - 1], 0);
+        for (int round = 0; round < ROUNDS; round++) {
+            mbt_request *requests[N_CUTS];
+            if ((round + mbt_comm_rank(comm)) % 7 == 0) {
+                (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+            }
+            fill_values(comm, &memory, floats, round, N);
+            for (int c = 1; c < N_CUTS; c++) {
+                requests[c] = mbt_comm_start_sum(comm, type,
+                                                 (unsigned char *)memory.data + cuts[c - 1] * bytes,
+                                                 cuts[c] - cuts[c - 1]);
+                (void)mbt_comm_poll(requests[1]);
+            }
+            for (int c = 1; c < N_CUTS; c++) {
+                mbt_comm_finish(requests[c]);
+            }
+            check_values(comm, &memory, floats, round, N);
+        }
+        mbt_sum_memory_destroy(comm, &memory);
+        assert_null(memory.data);
+        mbt_sum_memory_destroy(comm, &memory);
+    }
+}
+
+/* A second one is ordinary memory, and sums of what lies elsewhere are what they were. */
+static void one_memory_of_the_node_at_a_time(void **state)
+{
+    mbt_comm *comm = *state;
+    mbt_sum_memory first, second;
+    mbt_error err;
+    assert_int_equal(mbt_sum_memory_create(comm, 64, &first, &err), MBT_OK);
+    assert_int_equal(mbt_sum_memory_create(comm, 64, &second, &err), MBT_OK);
+    assert_null(second.share.data);
+    int64_t elsewhere[3] = {1, 2, 3}, *inside = second.data;
+    inside[7] = 5;
+    mbt_request *a = mbt_comm_start_sum(comm, MBT_COMM_I64, elsewhere, 3);
+    mbt_request *b = mbt_comm_start_sum(comm, MBT_COMM_I64, inside, 8);
+    mbt_comm_finish(a);
+    mbt_comm_finish(b);
+    assert_int_equal(elsewhere[2], 3 * mbt_comm_size(comm));
+    assert_int_equal(inside[7], 5 * mbt_comm_size(comm));
+    mbt_sum_memory_destroy(comm, &second);
+    mbt_sum_memory_destroy(comm, &first);
+}
+
 /* ---- the list ---- */
 
 static struct arguments {
@@ -440,6 +543,8 @@ int comm_checks_run(int argc, char **argv, const char *library)
         cmocka_unit_test(writers_data_is_everybodys),
         cmocka_unit_test(short_shared_memory_is_made_up_for),
         cmocka_unit_test(impossible_share_fails_on_all),
+        cmocka_unit_test(sums_in_memory_of_the_node),
+        cmocka_unit_test(one_memory_of_the_node_at_a_time),
     };
     if (strncmp(mbt_comm_library(), library, strlen(library)) != 0) {
         (void)fprintf(stderr, "library is \"%s\", wanted \"%s\"\n", mbt_comm_library(), library);

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Images per second of PyTorch: a training step (forward, backward, SGD with momentum) or an evaluation of drawn input.
 
-  torch_step.py NETWORK DOWNSAMPLING train|eval BATCH RANKS THREADS plain|channels_last STEPS
+  torch_step.py NETWORK DOWNSAMPLING train|eval BATCH RANKS THREADS plain|channels_last STEPS [fp32|bf16]
 
-BATCH is over all ranks (DistributedDataParallel over gloo, one core a rank). Prints the median alone."""
+BATCH is over all ranks (DistributedDataParallel over gloo, one core a rank). bf16: under torch.autocast. Prints the median alone."""
 import os
 import statistics
 import sys
@@ -18,7 +18,7 @@ import nets  # noqa: E402
 WARM_UP = 3
 
 
-def make(rank, name, downsampling, mode, batch, ranks, memory_format):
+def make(rank, name, downsampling, mode, batch, ranks, memory_format, bf16):
     torch.manual_seed(1)
     net = nets.Network(name, downsampling).to(memory_format=memory_format)
     x = torch.randn(batch // ranks, 3, 32, 32).contiguous(memory_format=memory_format)
@@ -37,19 +37,21 @@ def make(rank, name, downsampling, mode, batch, ranks, memory_format):
 
     def train():
         optimizer.zero_grad(set_to_none=ranks == 1)
-        functional.cross_entropy(net(x), y).backward()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            loss = functional.cross_entropy(net(x), y)
+        loss.backward()
         optimizer.step()
 
     return train
 
 
-def run(rank, name, downsampling, mode, batch, ranks, threads, memory_format, steps):
+def run(rank, name, downsampling, mode, batch, ranks, threads, memory_format, steps, bf16):
     if ranks > 1:
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[rank]})
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=os.environ.get("PEER_PORT", "29523"))
         torch.distributed.init_process_group("gloo", rank=rank, world_size=ranks)
     torch.set_num_threads(threads)
-    step = make(rank, name, downsampling, mode, batch, ranks, memory_format)
+    step = make(rank, name, downsampling, mode, batch, ranks, memory_format, bf16)
     seconds = []
     for _ in range(WARM_UP + steps):
         start = time.perf_counter()
@@ -60,9 +62,11 @@ def run(rank, name, downsampling, mode, batch, ranks, threads, memory_format, st
 
 
 def main():
-    name, downsampling, mode, batch, ranks, threads, layout, steps = sys.argv[1:]
+    name, downsampling, mode, batch, ranks, threads, layout, steps, arithmetic = (*sys.argv[1:], "fp32")[:9]
     memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    arguments = (name, int(downsampling), mode, int(batch), int(ranks), int(threads), memory_format, int(steps))
+    arguments = (
+        name, int(downsampling), mode, int(batch), int(ranks), int(threads), memory_format, int(steps), arithmetic == "bf16"
+    )
     if int(ranks) > 1:
         torch.multiprocessing.spawn(run, args=arguments, nprocs=int(ranks))
     else:
