@@ -35,6 +35,9 @@ int mbt_sampler_group(const mbt_sampler *sampler, int64_t step, int group, const
  * lists ascending. held may be NULL when n_held is 0. */
 void mbt_sampler_split(uint64_t seed, uint32_t n, uint32_t n_held, uint32_t *kept, uint32_t *held);
 
+/* Groups that a batch of so many samples is cut into. */
+int mbt_sampler_cut(int n_samples, int group);
+
 /* The groups [first, last) of k that rank r of n computes: contiguous, sizes differ by at most 1.
  */
 void mbt_sampler_share(int k, int rank, int n_ranks, int *first, int *last);

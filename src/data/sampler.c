@@ -88,10 +88,14 @@ int mbt_sampler_samples(const mbt_sampler *sampler, int64_t step)
     return left < sampler->batch ? (int)left : sampler->batch;
 }
 
+int mbt_sampler_cut(int n_samples, int group)
+{
+    return (n_samples + group - 1) / group;
+}
+
 int mbt_sampler_groups(const mbt_sampler *sampler, int64_t step)
 {
-    int samples = mbt_sampler_samples(sampler, step);
-    return samples / sampler->group + (samples % sampler->group != 0);
+    return mbt_sampler_cut(mbt_sampler_samples(sampler, step), sampler->group);
 }
 
 /* Sizes differ by at most one, larger groups first. With k = ceil(samples / group) the smallest has

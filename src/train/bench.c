@@ -208,7 +208,7 @@ mbt_status mbt_bench_run(mbt_setup *setup, const mbt_bench_options *options, mbt
                          mbt_error *err)
 {
     mbt_bench_work work = {.setup = setup, .n_samples = (int)setup->config.train.batch};
-    work.k = (work.n_samples + setup->group - 1) / setup->group;
+    work.k = mbt_sampler_cut(work.n_samples, setup->group);
     *bench = (mbt_bench){.isa = setup->plan->options.isa, .memory = mbt_memory_of(setup)};
     mbt_bench_describe(setup, &bench->basis);
     double *seconds = calloc((size_t)options->n_steps, sizeof *seconds);

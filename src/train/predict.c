@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "mbt/sampler.h"
+
 /* Where only one rank was measured: what two cores of one machine reach in shared memory, about. */
 static const mbt_link assumed_node = {5e-6, 1e-9};
 
@@ -69,7 +71,7 @@ static double reduction_of(const mbt_basis *b, mbt_link net, int ranks, int node
 
 static int groups_of(int batch, int group, int ranks)
 {
-    const int k = (batch + group - 1) / group;
+    const int k = mbt_sampler_cut(batch, group);
     return (k + ranks - 1) / ranks;
 }
 

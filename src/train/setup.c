@@ -82,7 +82,7 @@ static mbt_status make_labels(const mbt_setup *s, mbt_worker *w, mbt_error *err)
 /* Groups of a whole batch. */
 static int count_groups(const mbt_config *config)
 {
-    return (int)((config->train.batch + config->train.bn_group - 1) / config->train.bn_group);
+    return mbt_sampler_cut((int)config->train.batch, (int)config->train.bn_group);
 }
 
 static mbt_status make_workers(mbt_setup *s, const mbt_arch_request *request,
