@@ -58,8 +58,9 @@ typedef struct mbt_conv_desc {
     int kernel, stride, pad; /* square */
     bool depthwise, image;
     /* Products are of bfloat16: forward and backward weights read `in`, both backward passes the
-     * gradient of out, as bf16 maps, and weights are rounded. Sums and all results are fp32. */
-    bool bf16;
+     * gradient of out, as bf16 maps, and weights are rounded. Sums and all results are fp32, but
+     * with bf16_out what forward writes. */
+    bool bf16, bf16_out;
     bool bias;          /* forward: out = act(conv(in) + bias) */
     mbt_activation act; /* forward */
 } mbt_conv_desc;

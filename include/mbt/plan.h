@@ -30,11 +30,11 @@ typedef struct mbt_plan_options {
     mbt_isa isa;         /* kernels up to this level */
     mbt_storage storage; /* of convolution outputs before batch norm, and of their gradients */
     int threads;         /* lanes; 0 is 1 */
-    bool bf16; /* convolutions before batch norm multiply in bf16 where the table has a kernel */
-    bool training;     /* with memory for the backward pass; without: batch norm is folded into the
-                          weights, and maps share memory over time */
-    double bn_eps;     /* added to variances */
-    bool pass_by_pass; /* no segment as one kernel, even where the table has one */
+    bool bf16;     /* convolutions before batch norm multiply in bf16 where the table has kernels */
+    bool training; /* with memory for the backward pass; without: batch norm is folded into the
+                      weights, and maps share memory over time */
+    double bn_eps; /* added to variances */
+    bool pass_by_pass;             /* no segment as one kernel, even where the table has one */
     const struct mbt_plan *shares; /* plan of the same network, for another image size or another
                                       thread, whose weights and gradient are used; NULL: the plan
                                       has its own */

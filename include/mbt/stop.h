@@ -1,8 +1,8 @@
 /* The wish to stop: signals and time limits, as one flag that the training loop asks.
  *
  * INT, TERM, USR1 and USR2 set the flag; a second INT or TERM ends the process at once by the
- * signal's default action. The flag is mutable and global, as only crash.c has another. The wish of one rank
- * becomes everybody's through the step's reduction. Depends on nothing. */
+ * signal's default action. The flag is mutable and global, as only crash.c has another. The wish of
+ * one rank becomes everybody's through the step's reduction. Depends on nothing. */
 #ifndef MBT_STOP_H
 #define MBT_STOP_H
 

@@ -45,16 +45,26 @@ static bool partial_or_narrow_pointwise(mbt_isa isa, const void *desc)
            conv->in.sections == conv->out.sections && (c % 16 != 0 || o % 16 != 0 || narrow(conv));
 }
 
+/* Larger kernels have no backward passes in bf16: oneDNN 2.6.3 leaves the gradient of weights that
+ * meet nothing but padding unwritten. Depthwise ones have their own in fp32. */
 static bool wide_bf16(mbt_isa isa, const void *desc)
 {
-    return mbt_onednn_conv_bf16_supports(isa, desc) && !narrow(desc);
+    const mbt_conv_desc *conv = desc;
+    return conv->kernel == 1 && !conv->depthwise && !narrow(conv) &&
+           mbt_onednn_conv_bf16_supports(isa, desc);
+}
+
+static bool forward_bf16(mbt_isa isa, const void *desc)
+{
+    const mbt_conv_desc *conv = desc;
+    return (conv->depthwise || !narrow(conv)) && mbt_onednn_conv_bf16_supports(isa, desc);
 }
 
 static const mbt_kernel table[] = {
     {"onednn bf16",
      MBT_OP_CONV_FORWARD,
      MBT_ISA_AVX512_BF16,
-     wide_bf16,
+     forward_bf16,
      {.conv = &mbt_onednn_conv}},
     {"onednn bf16",
      MBT_OP_CONV_BACKWARD_DATA,

@@ -6,30 +6,54 @@
 /* What a tile's maps may take together, so that they stay in a core's second-level cache. */
 enum { TILE_BYTES = 512 * 1024 };
 
-/* Whether the convolution multiplies in bf16: it does all its passes so, and what it reads is
- * written in bf16 by those around it. */
-static bool takes_bf16(const mbt_plan *plan, const mbt_segment *s)
+/* Whether a convolution could multiply in bf16: it has kernels for all its passes. */
+static bool bf16_able(const mbt_plan *plan, const mbt_segment *s)
 {
-    if (!plan->options.bf16 || !plan->options.training || s->op != MBT_SEGMENT_CONV ||
-        s->source != MBT_SOURCE_APPLY || s->norm < 0) {
-        return false;
-    }
-    for (int i = 0; i < plan->n_segments && s->stored >= 0; i++) {
-        const mbt_segment *other = &plan->segments[i];
-        if (other->from == s->stored && other->source != MBT_SOURCE_APPLY) {
-            return false;
-        }
-    }
     static const mbt_op passes[] = {MBT_OP_CONV_FORWARD, MBT_OP_CONV_BACKWARD_WEIGHTS,
                                     MBT_OP_CONV_BACKWARD_DATA};
+    const int n_passes = !plan->options.training ? 1 : s->needs_dz ? 3 : 2;
     mbt_conv_desc conv = s->conv;
+    bool able = plan->options.bf16 && s->op == MBT_SEGMENT_CONV && s->norm >= 0;
     conv.bf16 = true;
-    for (int k = 0; k < (s->needs_dz ? 3 : 2); k++) {
-        if (mbt_kernel_find(passes[k], plan->options.isa, &conv) == NULL) {
-            return false;
-        }
+    for (int k = 0; k < n_passes && able; k++) {
+        able = mbt_kernel_find(passes[k], plan->options.isa, &conv) != NULL;
     }
-    return true;
+    return able;
+}
+
+/* Whether all that read a value besides apply, which takes any storage, take bf16. `maker` made it.
+ */
+static bool read_as_bf16(const mbt_plan *plan, int value, const mbt_segment *maker)
+{
+    bool all = value >= 0;
+    for (int i = 0; i < plan->n_segments && all; i++) {
+        const mbt_segment *reader = &plan->segments[i];
+        all = reader == maker || reader->from != value || reader->source == MBT_SOURCE_APPLY ||
+              (reader->source == MBT_SOURCE_DIRECT && bf16_able(plan, reader));
+    }
+    return all;
+}
+
+/* Whether the convolution multiplies in bf16; then the maps around it are bf16. When training it
+ * reads what apply makes, and writes what statistics are taken of, in fp32; in evaluation one
+ * convolution may read what another wrote. Segments before this one have been chosen. */
+static void choose_arithmetic(mbt_plan *plan, mbt_segment *s)
+{
+    const bool training = plan->options.training;
+    if (!bf16_able(plan, s) || (s->stored >= 0 && !read_as_bf16(plan, s->stored, s)) ||
+        (s->source == MBT_SOURCE_DIRECT &&
+         (training || plan->values[s->from].storage == MBT_STORAGE_FP32)) ||
+        s->source == MBT_SOURCE_DROPOUT) {
+        return;
+    }
+    s->conv.bf16 = true;
+    if (s->stored >= 0) {
+        plan->values[s->stored].storage = MBT_STORAGE_BF16;
+    }
+    s->conv.bf16_out = !training && read_as_bf16(plan, s->to, s);
+    if (s->conv.bf16_out) {
+        plan->values[s->to].storage = MBT_STORAGE_BF16;
+    }
 }
 
 static int choose_tile(const mbt_plan *plan, const mbt_segment *s)
@@ -140,10 +164,7 @@ static mbt_status choose(mbt_plan *plan, mbt_segment *s, mbt_error *err)
     const mbt_isa isa = plan->options.isa;
     const bool training = plan->options.training;
     mbt_status status = MBT_OK;
-    s->conv.bf16 = takes_bf16(plan, s);
-    if (s->conv.bf16 && s->stored >= 0) {
-        plan->values[s->stored].storage = MBT_STORAGE_BF16;
-    }
+    choose_arithmetic(plan, s);
     s->tile = choose_tile(plan, s);
     if (s->source == MBT_SOURCE_APPLY) {
         s->apply.forward = &s->shuffle_forward;

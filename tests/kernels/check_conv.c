@@ -46,6 +46,11 @@ static mbt_storage read_in(const struct trial *t)
     return t->desc.bf16 ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32;
 }
 
+static mbt_storage written_in(const struct trial *t)
+{
+    return t->desc.bf16_out ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32;
+}
+
 /* Lets `kernel` do one pass; returns its result in PyTorch's order. */
 static double *run_pass(subject *s, struct trial *t, mbt_op op)
 {
@@ -61,7 +66,7 @@ static double *run_pass(subject *s, struct trial *t, mbt_op op)
                                               op != MBT_OP_CONV_BACKWARD_DATA ? read_in(t)
                                                                               : MBT_STORAGE_FP32);
     test_map out = map_take_as(s, &t->desc.out, t->ref.n, t->wide,
-                               op != MBT_OP_CONV_FORWARD ? read_in(t) : MBT_STORAGE_FP32);
+                               op != MBT_OP_CONV_FORWARD ? read_in(t) : written_in(t));
     mbt_conv_args args = {.in = in.view, .out = out.view};
     if (t->desc.bias) {
         args.bias = channels_pack(s, &t->desc.out, t->bias);
@@ -117,7 +122,7 @@ static void compare_with_reference(subject *s, struct trial *t)
         want = subject_doubles(s, count = ref_conv_weights(r));
         ref_conv_backward_weights(r, t->x, t->dy, want);
     }
-    subject_compare(s, "against the reference", got, want, count, 1e-5);
+    subject_compare_kept(s, "against the reference", got, want, count, 1e-5, written_in(t));
 }
 
 /* Forward with what batch norm and activation become when they are folded into it. */
@@ -139,7 +144,8 @@ static void with_bias_and_activation(subject *s, struct trial *t)
             want[i] = sum[i] + (t->desc.bias ? t->bias[i / pixels % (size_t)r->c_out] : 0);
             want[i] = t->desc.act != MBT_ACT_NONE ? fmin(fmax(want[i], 0), high) : want[i];
         }
-        subject_compare(s, what[kind - 1], run_pass(s, t, MBT_OP_CONV_FORWARD), want, count, 1e-5);
+        subject_compare_kept(s, what[kind - 1], run_pass(s, t, MBT_OP_CONV_FORWARD), want, count,
+                             1e-5, written_in(t));
     }
     t->desc.bias = false;
     t->desc.act = MBT_ACT_NONE;
@@ -177,7 +183,10 @@ static void one_trial(subject *s, struct trial *t)
                        : t->desc.image   ? "image "
                                          : "",
                        r->c_in, r->c_out, t->desc.in.sections, r->h, r->w, r->kernel, r->stride,
-                       r->n, t->wide ? " of more" : "", t->desc.bf16 ? ", bf16" : "")) {
+                       r->n, t->wide ? " of more" : "",
+                       t->desc.bf16_out ? ", bf16 throughout"
+                       : t->desc.bf16   ? ", bf16"
+                                        : "")) {
         return;
     }
     t->stored = weights_make(&t->desc, &t->ref);
@@ -188,7 +197,10 @@ static void one_trial(subject *s, struct trial *t)
     if (s->row->op == MBT_OP_CONV_FORWARD) {
         with_bias_and_activation(s, t);
     }
-    adjoint_identity(s, t);
+    if (!t->desc.bf16_out &&
+        mbt_kernel_find(MBT_OP_CONV_BACKWARD_WEIGHTS, s->isa, &t->desc) != NULL) {
+        adjoint_identity(s, t); /* all passes in one arithmetic */
+    }
     weights_release(&t->stored);
     subject_end(s);
 }
@@ -225,9 +237,14 @@ static void each_shape(subject *s, int c_in, int c_out, int sections, bool depth
             };
             describe(s, &t, sections);
             one_trial(s, &t);
-            if (s->isa >= MBT_ISA_AVX512_BF16 && windows[k].kernel == 1 && !depthwise && !image) {
+            /* In bf16 what the row of this operation is listed for, and both outputs of forward. */
+            for (int out = 0; out < 2; out++) {
                 t.desc.bf16 = true;
-                one_trial(s, &t);
+                t.desc.bf16_out = out == 1;
+                if (mbt_kernel_find(s->row->op, s->isa, &t.desc) != NULL &&
+                    (out == 0 || s->row->op == MBT_OP_CONV_FORWARD)) {
+                    one_trial(s, &t);
+                }
             }
         }
     }

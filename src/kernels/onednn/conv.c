@@ -30,12 +30,10 @@ bool mbt_onednn_conv_supports(mbt_isa isa, const void *desc)
     return !conv->bf16 && fits(isa, conv);
 }
 
-/* Larger kernels are left to fp32: oneDNN 2.6.3 leaves the bf16 gradient of weights that meet
- * nothing but padding unwritten. */
 bool mbt_onednn_conv_bf16_supports(mbt_isa isa, const void *desc)
 {
     const mbt_conv_desc *conv = desc;
-    return conv->bf16 && conv->kernel == 1 && !conv->depthwise && !conv->image && fits(isa, conv);
+    return conv->bf16 && !conv->image && fits(isa, conv);
 }
 
 static void destroy(void *opaque)
@@ -74,6 +72,7 @@ static mbt_status create(const mbt_conv_desc *desc, mbt_op op, int n_images, voi
         .depthwise = desc->depthwise,
         .image = desc->image,
         .bf16 = desc->bf16,
+        .bf16_out = desc->bf16_out,
         .bias = desc->bias && op == MBT_OP_CONV_FORWARD,
         .clip = op == MBT_OP_CONV_FORWARD ? clip[desc->act] : 0,
     };

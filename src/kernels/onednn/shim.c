@@ -61,7 +61,8 @@ static mbt_status describe(const mbt_shim_case *w, struct memories *m, mbt_error
     const dnnl_dims_t channels = {w->c_out};
     const dnnl_data_type_t read = w->bf16 ? dnnl_bf16 : dnnl_f32;
     const dnnl_data_type_t in_type = w->pass == MBT_SHIM_BACKWARD_DATA ? dnnl_f32 : read;
-    const dnnl_data_type_t out_type = w->pass == MBT_SHIM_FORWARD ? dnnl_f32 : read;
+    const dnnl_data_type_t written = w->bf16_out ? dnnl_bf16 : dnnl_f32;
+    const dnnl_data_type_t out_type = w->pass == MBT_SHIM_FORWARD ? written : read;
     const dnnl_format_tag_t in_tag = w->image ? dnnl_nchw : map;
     const struct {
         mbt_shim_md **md;

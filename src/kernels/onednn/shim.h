@@ -16,6 +16,7 @@ typedef struct mbt_shim_case {
     bool depthwise; /* c_in == c_out groups of one channel */
     bool image;     /* input plain nchw */
     bool bf16;      /* what a pass reads, but for the weights as they are given, is bf16 */
+    bool bf16_out;  /* forward alone: and so is what it writes */
     bool bias;      /* forward alone: c_out floats are added to the output */
     float clip;     /* forward alone: the output is clipped to 0 .. clip; 0: it is not */
 } mbt_shim_case;
