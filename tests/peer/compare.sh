@@ -59,6 +59,7 @@ for round in $(seq "$rounds"); do
         put "$case" eval mbtrain "${both#* }"
         both=$(ours "$net" "$ds" bf16 auto)
         put "$case" train mbtrain-products "${both% *}"
+        put "$case" eval mbtrain-products "${both#* }"
         put "$case" train autocast "$(peer "$net" "$ds" train bf16)"
         put "$case" eval pytorch "$(peer "$net" "$ds" eval fp32)"
         both=$(ours "$net" "$ds" fp32 fp32)
