@@ -42,13 +42,15 @@ total 2223498 93531648 "$configs/cifar10_igcv3d_ds8_5ep.json"
 total 3504872 300774272 "$configs/cifar10_mobilenetv2_ds8_5ep.json" --set network.downsampling=32 \
     --set network.name=mobilenetv2_torchvision
 total 3491688 312970176 "$configs/cifar10_igcv3d_ds8_5ep.json" --set network.downsampling=32
-# The same on any number of ranks, but for what the library takes for itself: that is measured.
-planned() { sed -E 's/^(memory +)[0-9.]+( MiB a rank: .*, code )[0-9.]+/\1\2/' out; }
+# The same on any number of ranks, but for what the library takes for itself, which is measured, and
+# for sums, which ranks of one node have in its memory.
+planned() { sed -E 's/^(memory +)[0-9.]+( MiB a rank: .*, sums )[0-9.]+(, .*, code )[0-9.]+/\1\2\3/' out; }
 expect 0 ranks 1 plan small.json
-matches out '^memory +[0-9.]+ MiB a rank: plan .*, code [0-9.]+, saving [0-9.]+$'
+matches out '^memory +[0-9.]+ MiB a rank: plan .*, sums 2\.2, .* code [0-9.]+, saving [0-9.]+$'
 matches out '^evaluation: 8 images at a time, .* MiB in all$'
 planned >one
 expect 0 ranks 3 plan small.json
+matches out '^memory .*, sums 0\.0, '
 planned >three
 same one three
 
