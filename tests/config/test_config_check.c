@@ -129,8 +129,8 @@ static void expect_short_recipe(const mbt_config *c)
         double lr, ema;
         int pad, cutout;
     } lengths[] = {
-        {10, 128, 0.25, 0.999, 2, 0},
-        {20, 128, 0.25, 0.999, 2, 0},
+        {10, 64, 0.15, 0, 2, 0},
+        {20, 64, 0.15, 0, 2, 0},
         {40, 256, 0.4, 0.998, 4, 8},
         {80, 256, 0.4, 0.998, 4, 12},
     };
@@ -147,6 +147,7 @@ static void expect_short_recipe(const mbt_config *c)
     assert_int_equal(n_found, 1);
     assert_true(c->init.zero_gamma && c->evaluate.flip && c->optimizer.weight_decay == 5e-4);
     assert_int_equal(c->plan.storage, MBT_STORAGE_BF16);
+    assert_int_equal(c->plan.arithmetic, MBT_ARITHMETIC_AUTO);
     assert_int_equal(c->augment.flip_mode, MBT_FLIP_ALTERNATING);
 }
 
