@@ -125,19 +125,20 @@ static void ranges_hold_for_values_set_by_hand(void **state)
 static void expect_short_recipe(const mbt_config *c)
 {
     static const struct {
-        int epochs, batch;
+        int epochs, batch, group;
         double lr, ema;
         int pad, cutout;
     } lengths[] = {
-        {10, 64, 0.15, 0, 2, 0},
-        {20, 64, 0.15, 0, 2, 0},
-        {40, 256, 0.4, 0.998, 4, 8},
-        {80, 256, 0.4, 0.998, 4, 12},
+        {10, 64, 32, 0.15, 0, 2, 0},
+        {20, 64, 32, 0.15, 0, 2, 0},
+        {40, 256, 16, 0.4, 0.998, 4, 8},
+        {80, 256, 16, 0.4, 0.998, 4, 12},
     };
     int n_found = 0;
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         if (c->train.epochs == lengths[i].epochs) {
             assert_int_equal(c->train.batch, lengths[i].batch);
+            assert_int_equal(c->train.bn_group, lengths[i].group);
             assert_true(c->schedule.lr == lengths[i].lr && c->ema.decay == lengths[i].ema);
             assert_int_equal(c->augment.pad, lengths[i].pad);
             assert_int_equal(c->augment.cutout, lengths[i].cutout);
