@@ -168,9 +168,7 @@ typedef struct mbt_config {
         double keep_every_hours; /* checkpoint.keep_every_hours: of older ones; 0 = none */
     } checkpoint;
     struct {
-        char kernels[MBT_NAME_BYTES]; /* plan.kernels: "auto", or at most "avx512_bf16", "avx512",
-                                       * ...
-                                       */
+        char kernels[MBT_NAME_BYTES]; /* plan.kernels: "auto", or a level of cpu.h */
         int64_t threads;              /* plan.threads: of a rank */
         int storage;                  /* plan.storage: 0 fp32, 1 bf16 (mbt_storage of tensor.h) */
         mbt_arithmetic arithmetic;    /* plan.arithmetic */

@@ -255,4 +255,7 @@ void mbt_kernel_library(char *out, size_t bytes);
 /* The form in which convolutions of this kind keep their weights (param.h). */
 mbt_param_form mbt_conv_form(const mbt_conv_desc *desc);
 
+/* The storage of the maps that its passes read. */
+mbt_storage mbt_conv_reads(const mbt_conv_desc *desc);
+
 #endif

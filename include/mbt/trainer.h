@@ -22,8 +22,9 @@ typedef struct mbt_step {
     mbt_timer timer;          /* of the first worker's thread */
 } mbt_step;
 
+/* Collective. The status is this rank's own. */
 mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err) MBT_WARN_UNUSED;
-void mbt_step_clear(mbt_step *step); /* a zeroed one is allowed */
+void mbt_step_clear(mbt_step *step); /* Collective. A zeroed one is allowed. */
 
 /* Fills input and labels of the worker with group `group` of the step; returns its samples and ids.
  * Workers may call at once. */

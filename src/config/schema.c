@@ -207,7 +207,7 @@ static const mbt_row rows[] = {
     {"plan.storage", MBT_ROW_ENUM, FIELD(plan.storage), "fp32", 0, 0, storage_names, "",
      "what convolution outputs and their gradients are kept in between passes"},
     {"plan.arithmetic", MBT_ROW_ENUM, FIELD(plan.arithmetic), "fp32", 0, 0, arithmetic_names, "",
-     "what 1x1 convolutions multiply in; sums and weights are fp32; auto: bf16 where all processors can"},
+     "what convolutions multiply in; sums and weights are fp32; auto: bf16 where all processors can"},
     {"plan.tile", MBT_ROW_I64, FIELD(plan.tile), "0", 0, 4096, NULL, "samples",
      "number that passes through a segment of the network at a time; 0: chosen by the plan"},
 };

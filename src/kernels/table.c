@@ -210,3 +210,8 @@ mbt_param_form mbt_conv_form(const mbt_conv_desc *desc)
 {
     return desc->image ? MBT_FORM_IMAGE : desc->depthwise ? MBT_FORM_DEPTHWISE : MBT_FORM_DENSE;
 }
+
+mbt_storage mbt_conv_reads(const mbt_conv_desc *desc)
+{
+    return desc->bf16 ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32;
+}

@@ -45,11 +45,6 @@ mbt_map mbt_tile_scratch(const mbt_layout *layout, float *scratch, mbt_storage s
     return mbt_map_view(layout, scratch, storage, tile->count, 0);
 }
 
-mbt_storage mbt_segment_reads(const mbt_segment *s)
-{
-    return s->op == MBT_SEGMENT_CONV && s->conv.bf16 ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32;
-}
-
 bool mbt_tile_streams(const mbt_plan *plan, const mbt_layout *layout, mbt_storage storage)
 {
     return mbt_layout_floats(layout, plan->options.group) * mbt_storage_bytes(storage) >
@@ -85,7 +80,7 @@ mbt_map mbt_tile_source(mbt_plan *plan, const mbt_segment *s, const mbt_tile *ti
     }
     const mbt_map z = s->stored >= 0
                           ? mbt_tile_value(plan, s->stored, tile)
-                          : mbt_tile_scratch(&s->z, tile->lane->z, mbt_segment_reads(s), tile);
+                          : mbt_tile_scratch(&s->z, tile->lane->z, mbt_conv_reads(&s->conv), tile);
     if (again && s->stored >= 0) {
         return z;
     }

@@ -120,7 +120,7 @@ static mbt_map conv_backward(mbt_plan *plan, const mbt_segment *s, const mbt_til
             .u_layout = &plan->values[s->to].gradient_layout,
             .u_shuffle = plan->values[s->to].gradient_shuffle,
             .y = mbt_tile_value(plan, s->to, tile),
-            .dy = mbt_tile_scratch(&s->conv.out, tile->lane->dy, mbt_segment_reads(s), tile),
+            .dy = mbt_tile_scratch(&s->conv.out, tile->lane->dy, mbt_conv_reads(&s->conv), tile),
             .mean = norm->mean,
             .c1 = norm->c1,
             .c2 = norm->c2,

@@ -20,8 +20,6 @@ mbt_map mbt_tile_gradient(const mbt_plan *plan, int value, const mbt_tile *tile)
 /* A scratch map of the segment's z or output for this tile; scratch is the lane's. */
 mbt_map mbt_tile_scratch(const mbt_layout *layout, float *scratch, mbt_storage storage,
                          const mbt_tile *tile);
-/* What the segment's operation reads its tiles in. */
-mbt_storage mbt_segment_reads(const mbt_segment *segment);
 
 /* z of the segment for the tile: computed, or where it is stored. `again`: for the backward pass,
  * when a stored z is there already. */

@@ -34,23 +34,29 @@ static bool read_as_bf16(const mbt_plan *plan, int value, const mbt_segment *mak
     return all;
 }
 
-/* Whether the convolution multiplies in bf16; then the maps around it are bf16. When training it
- * reads what apply makes, and writes what statistics are taken of, in fp32; in evaluation one
- * convolution may read what another wrote. Segments before this one have been chosen. */
+/* Whether what the segment's operation reads can be bf16: apply makes it so, unless others need
+ * what it stores in fp32; in evaluation it may be what another convolution wrote. */
+static bool source_is_bf16(const mbt_plan *plan, const mbt_segment *s)
+{
+    return s->source == MBT_SOURCE_APPLY
+               ? s->stored < 0 || read_as_bf16(plan, s->stored, s)
+               : s->source == MBT_SOURCE_DIRECT && !plan->options.training &&
+                     plan->values[s->from].storage == MBT_STORAGE_BF16;
+}
+
+/* Whether the convolution multiplies in bf16; then the maps around it are bf16, but for what it
+ * writes when training, of which statistics are taken. Segments before this one have been chosen.
+ */
 static void choose_arithmetic(mbt_plan *plan, mbt_segment *s)
 {
-    const bool training = plan->options.training;
-    if (!bf16_able(plan, s) || (s->stored >= 0 && !read_as_bf16(plan, s->stored, s)) ||
-        (s->source == MBT_SOURCE_DIRECT &&
-         (training || plan->values[s->from].storage == MBT_STORAGE_FP32)) ||
-        s->source == MBT_SOURCE_DROPOUT) {
+    s->conv.bf16 = bf16_able(plan, s) && source_is_bf16(plan, s);
+    if (!s->conv.bf16) {
         return;
     }
-    s->conv.bf16 = true;
     if (s->stored >= 0) {
         plan->values[s->stored].storage = MBT_STORAGE_BF16;
     }
-    s->conv.bf16_out = !training && read_as_bf16(plan, s->to, s);
+    s->conv.bf16_out = !plan->options.training && read_as_bf16(plan, s->to, s);
     if (s->conv.bf16_out) {
         plan->values[s->to].storage = MBT_STORAGE_BF16;
     }
@@ -62,8 +68,7 @@ static int choose_tile(const mbt_plan *plan, const mbt_segment *s)
     if (plan->options.tile > 0) {
         return plan->options.tile < group ? plan->options.tile : group;
     }
-    size_t bytes = mbt_layout_floats(&s->z, 1) *
-                   mbt_storage_bytes(s->conv.bf16 ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32);
+    size_t bytes = mbt_layout_floats(&s->z, 1) * mbt_storage_bytes(mbt_conv_reads(&s->conv));
     if (s->op == MBT_SEGMENT_CONV) {
         bytes += mbt_layout_floats(&s->conv.out, 1) * sizeof(float);
     }
@@ -132,7 +137,8 @@ static bool choose_fused(mbt_plan *plan, mbt_segment *s)
 }
 
 /* Storage follows from who writes: batch norm's input, and what apply_backward and its like put
- * out, is kept as the options say; everything else is float. */
+ * out, is kept as the options say; everything else is float, but what choose_arithmetic makes bf16.
+ */
 static void choose_storage(mbt_plan *plan)
 {
     const mbt_storage storage = plan->options.storage;

@@ -96,13 +96,16 @@ static void *values_of(const struct node_sum_range *range, int rank)
     return (unsigned char *)node_sum_block(range->sum, rank) + range->offset;
 }
 
-/* Integers of two ranks, a common case, are added where they are; floats in rank order. */
+/* Integers, whose order is all one, are added where they are; floats in rank order. */
 static void add_integers(const struct node_sum_range *range, size_t first, size_t end)
 {
     int64_t *mine = values_of(range, range->sum->rank);
     for (int r = 0; r < range->sum->size; r++) {
         const int64_t *other = values_of(range, r);
-        for (size_t i = first; i < end && r != range->sum->rank; i++) {
+        if (r == range->sum->rank) {
+            continue;
+        }
+        for (size_t i = first; i < end; i++) {
             mine[i] += other[i];
         }
     }

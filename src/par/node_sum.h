@@ -1,7 +1,7 @@
 /* Sums over ranks of one node in memory that they all see: nothing is sent. Each rank has a block
  * of its own; of a range of the blocks every rank adds up one slice, and copies the others' slices
- * when they are there. Integers and floats are added in rank order, so the bits depend on nothing
- * else.
+ * when they are there. Integers are added exactly, floats in rank order, so the bits depend on
+ * nothing else.
  *
  * A sum has a ticket, counted alike on all ranks, and three stages, which each rank announces for
  * itself: its values are given, its slice is added up, it has copied all slices. Whoever has seen

@@ -39,13 +39,6 @@ static void describe(const subject *s, struct trial *t, int sections)
     t->desc.pad = r->pad;
 }
 
-/* What a pass reads, and values that are exact in it: products of such are exact in fp32, so that a
- * row which multiplies in bf16 is held to the tolerance of the others. */
-static mbt_storage read_in(const struct trial *t)
-{
-    return t->desc.bf16 ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32;
-}
-
 static mbt_storage written_in(const struct trial *t)
 {
     return t->desc.bf16_out ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32;
@@ -61,12 +54,14 @@ static double *run_pass(subject *s, struct trial *t, mbt_op op)
         fail_msg("%s: %s", s->label, err.message);
     }
     assert_true(strlen(ops->implementation(instance)) > 0);
-    test_map in = t->desc.image ? map_take(s, &t->desc.in, t->ref.n, t->wide, true)
-                                : map_take_as(s, &t->desc.in, t->ref.n, t->wide,
-                                              op != MBT_OP_CONV_BACKWARD_DATA ? read_in(t)
-                                                                              : MBT_STORAGE_FP32);
-    test_map out = map_take_as(s, &t->desc.out, t->ref.n, t->wide,
-                               op != MBT_OP_CONV_FORWARD ? read_in(t) : written_in(t));
+    test_map in = t->desc.image
+                      ? map_take(s, &t->desc.in, t->ref.n, t->wide, true)
+                      : map_take_as(s, &t->desc.in, t->ref.n, t->wide,
+                                    op != MBT_OP_CONV_BACKWARD_DATA ? mbt_conv_reads(&t->desc)
+                                                                    : MBT_STORAGE_FP32);
+    test_map out =
+        map_take_as(s, &t->desc.out, t->ref.n, t->wide,
+                    op != MBT_OP_CONV_FORWARD ? mbt_conv_reads(&t->desc) : written_in(t));
     mbt_conv_args args = {.in = in.view, .out = out.view};
     if (t->desc.bias) {
         args.bias = channels_pack(s, &t->desc.out, t->bias);
@@ -190,9 +185,11 @@ static void one_trial(subject *s, struct trial *t)
         return;
     }
     t->stored = weights_make(&t->desc, &t->ref);
-    t->x = subject_values_as(s, ref_conv_in(r), read_in(t));
-    t->weights = subject_values_as(s, ref_conv_weights(r), read_in(t));
-    t->dy = subject_values_as(s, ref_conv_out(r), read_in(t));
+    /* Products of values that are exact in what the row reads are exact in fp32: one that
+     * multiplies in bf16 is held to the tolerance of the others. */
+    t->x = subject_values_as(s, ref_conv_in(r), mbt_conv_reads(&t->desc));
+    t->weights = subject_values_as(s, ref_conv_weights(r), mbt_conv_reads(&t->desc));
+    t->dy = subject_values_as(s, ref_conv_out(r), mbt_conv_reads(&t->desc));
     compare_with_reference(s, t);
     if (s->row->op == MBT_OP_CONV_FORWARD) {
         with_bias_and_activation(s, t);
