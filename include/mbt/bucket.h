@@ -18,6 +18,9 @@
 
 typedef struct mbt_bucket mbt_bucket;
 
+/* Whether sums lie in the node's memory, if there is room: those that travel as bf16 do not. */
+bool mbt_bucket_shares(const mbt_setup *setup);
+
 /* setup: borrowed; the gradient blocks of its workers' plans are read and, in the end, that of the
  * first is written. Collective. */
 mbt_status mbt_bucket_create(const mbt_setup *setup, mbt_bucket **bucket,

@@ -57,12 +57,16 @@ typedef struct mbt_retention {
                        0: none */
 } mbt_retention;
 
-/* Writes <folder>/step-<step>.h5, moves last.h5 (and best.h5 when is_best), then removes the files
- * that need not stay. The folder must be there: it is not made, for where a file system has gone a
- * folder of that name would be on another. digest: the state digest. Rank zero alone. */
+/* Writes <folder>/step-<step>.h5 and moves last.h5 (and best.h5 when is_best). The folder must be
+ * there: it is not made, for where a file system has gone a folder of that name would be on
+ * another. digest: the state digest. Rank zero alone. */
 mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool is_best,
-                               const mbt_retention *keep, char digest[MBT_DIGEST_TEXT],
-                               mbt_error *err) MBT_WARN_UNUSED;
+                               char digest[MBT_DIGEST_TEXT], mbt_error *err) MBT_WARN_UNUSED;
+
+/* Removes what a save at `step` makes superfluous, and temporary files of killed runs. Those that
+ * links name and those of later steps stay. Rank zero alone. */
+mbt_status mbt_checkpoint_prune(const char *folder, int64_t step, const mbt_retention *keep,
+                                mbt_error *err) MBT_WARN_UNUSED;
 
 /* Reads one file into state: the blocks that are there, progress and metrics are overwritten,
  * params and config must be set (names and shapes must match: MBT_DATA names the first that does

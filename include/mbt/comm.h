@@ -61,6 +61,8 @@ void mbt_comm_max(mbt_comm *comm, mbt_comm_type type, void *data,
 /* all: size * bytes, in rank order, on every rank. Collective. */
 void mbt_comm_gather(mbt_comm *comm, const void *mine, size_t bytes, void *all);
 
+enum { MBT_COMM_SUMS_MAX = 64 }; /* non-blocking sums under way at a time */
+
 /* A non-blocking sum in place. Every rank starts the same sums in the same order. Collective.
  * `data` belongs to the request until mbt_comm_finish. Open MPI moves only inside MPI calls, so
  * whoever computes meanwhile calls mbt_comm_poll now and then. */

@@ -14,7 +14,7 @@
  * [N][2], height and width; and /test the same. The digest is over offsets, sums, sizes and labels,
  * train before test, so it stands for every byte without all of them being read at start.
  *
- * Depends on status, comm, store, image. */
+ * Depends on status, text, comm, store, image. */
 #ifndef MBT_DATASET_H
 #define MBT_DATASET_H
 
@@ -25,6 +25,7 @@
 #include "mbt/image.h"
 #include "mbt/status.h"
 #include "mbt/store.h"
+#include "mbt/text.h"
 
 enum {
     MBT_CHANNELS_MAX = 4,
@@ -70,15 +71,19 @@ typedef struct mbt_dataset {
     bool streamed;
 } mbt_dataset;
 
+/* Where the data set `path` is: relative to the working directory, else in the folder MBTRAIN_DATA.
+ * MBT_DATA when it is in neither. */
+mbt_status mbt_dataset_find(const char *path, char file[MBT_PATH_BYTES],
+                            mbt_error *err) MBT_WARN_UNUSED;
+
 /* For mbt_dataset_open: a byte of memory, so that encoded samples are always streamed. */
 #define MBT_DATASET_STREAM ((size_t)1)
 
-/* Finds `path` (relative to the working directory, then in the folder MBTRAIN_DATA), checks shapes,
- * labels and sizes (a file of another maker in a child process first, see limited.h), and reads
- * both splits into node-shared memory, one rank per node. Encoded samples that take more than
- * `memory` bytes of a node (0: half of what is available, and no more than /dev/shm has) stay in
- * the file. Every rank returns the same status. MBT_DATA names file, data set, got and wanted.
- * Collective. */
+/* Finds `path` (mbt_dataset_find), checks shapes, labels and sizes (a file of another maker in a
+ * child process first, see limited.h), and reads both splits into node-shared memory, one rank per
+ * node. Encoded samples that take more than `memory` bytes of a node (0: half of what is available,
+ * and no more than /dev/shm has) stay in the file. Every rank returns the same status. MBT_DATA
+ * names file, data set, got and wanted. Collective. */
 mbt_status mbt_dataset_open(mbt_comm *comm, const char *path, size_t memory, mbt_dataset *dataset,
                             mbt_error *err) MBT_WARN_UNUSED;
 void mbt_dataset_close(mbt_comm *comm,

@@ -21,11 +21,12 @@
 
 #include <stdio.h>
 
+#include "mbt/comm.h"
 #include "mbt/config.h"
 #include "mbt/graph.h"
 #include "mbt/json.h"
 
-enum { MBT_BASIS_BUCKETS = 64 };
+enum { MBT_BASIS_BUCKETS = MBT_COMM_SUMS_MAX };
 
 typedef struct mbt_link {
     double alpha_s, beta_s; /* of a message; of a byte */

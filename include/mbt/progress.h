@@ -9,17 +9,16 @@
 
 typedef struct mbt_progress {
     mbt_log *log;
-    int terminal;                                 /* stderr is one */
-    double interval_s;                            /* between plain lines */
-    double epoch_from, last_shown;                /* monotonic seconds */
-    int64_t epoch, n_epochs, first_step, n_steps; /* n_steps: of the epoch */
+    int terminal;                     /* stderr is one */
+    double interval_s;                /* between plain lines */
+    double last_shown;                /* monotonic seconds */
+    int64_t epoch, n_epochs, n_steps; /* n_steps: of the epoch */
 } mbt_progress;
 
 void mbt_progress_init(mbt_progress *progress, mbt_log *log, double interval_s);
 
-/* An epoch begins (1-based) at step first_step of n_steps (not 0 after a resume). */
-void mbt_progress_begin(mbt_progress *progress, int64_t epoch, int64_t n_epochs, int64_t first_step,
-                        int64_t n_steps);
+/* An epoch of n_steps begins, 1-based; a resumed one somewhere within. */
+void mbt_progress_begin(mbt_progress *progress, int64_t epoch, int64_t n_epochs, int64_t n_steps);
 
 /* After a step: steps done of the epoch, samples per second since the epoch began, mean loss and
  * top-1 in percent so far, seconds left of the whole run. Draws at most ten times a second. */

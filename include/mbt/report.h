@@ -9,6 +9,8 @@
 #include "mbt/status.h"
 #include "mbt/table.h"
 
+enum { MBT_REPORT_RUNS_MAX = 8 }; /* in one drawing: as many colours can be told apart */
+
 /* Draws `kind` ("accuracy", "loss" or "rate") of the runs into `path`, by its ending .svg or .png,
  * which is replaced as a whole. MBT_USAGE for another kind, ending or too many runs. */
 mbt_status mbt_report_plot(const mbt_outcome *runs, int n_runs, const char *kind, const char *path,
@@ -16,7 +18,7 @@ mbt_status mbt_report_plot(const mbt_outcome *runs, int n_runs, const char *kind
 
 /* One page without outer parts: the table (or NULL), curves of all runs, and for each run its time
  * by phase, confusion, worst classes and mistaken images. What is not there (predictions, the data
- * set) is said in its place; log gets a line too. */
+ * set) is said in its place. */
 mbt_status mbt_report_html(const mbt_outcome *runs, int n_runs, const mbt_table *table, FILE *out,
                            mbt_error *err) MBT_WARN_UNUSED;
 

@@ -26,6 +26,7 @@ typedef struct mbt_saved {
     unsigned failed; /* those that failed */
     int64_t step;
     mbt_error error;              /* of the first that failed */
+    mbt_error litter;             /* code 0, or why files stay that a checkpoint made superfluous */
     char digest[MBT_DIGEST_TEXT]; /* the state digest, when a checkpoint was written */
     double seconds;               /* that the thread took */
 } mbt_saved;

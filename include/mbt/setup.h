@@ -14,6 +14,7 @@
 #include "mbt/log.h"
 #include "mbt/plan.h"
 #include "mbt/predictions.h"
+#include "mbt/run.h"
 #include "mbt/sampler.h"
 #include "mbt/watchdog.h"
 
@@ -34,6 +35,8 @@ typedef struct mbt_setup {
     mbt_comm *comm;         /* borrowed */
     mbt_log *log;           /* borrowed */
     mbt_watchdog *watchdog; /* borrowed, set by the caller; NULL: nobody watches */
+    mbt_run
+        *run; /* borrowed, of a training on rank zero, whose lock wants signs of life; or NULL */
     mbt_config config;
     mbt_dataset dataset; /* without data when it was not asked for */
     mbt_graph graph;
@@ -70,6 +73,10 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
 const mbt_plan *mbt_setup_digested(const mbt_setup *setup);
 
 void mbt_setup_clear(mbt_setup *setup); /* Collective. */
+
+/* Within long work of many groups, by the first worker after each: a sign of life for the watchdog,
+ * and for the run's lock. A lock that is lost is found by the next mbt_run_check. */
+void mbt_setup_alive(mbt_setup *setup);
 
 /* mbt_augment_group with the worker's loader and labels, or what its batch has ready. A sample that
  * cannot be had ends the job (mbt_comm_abort): the other ranks are in the middle of a step. */

@@ -38,6 +38,9 @@ mbt_status mbt_text_read_file(const char *path, size_t max_bytes, char **data, s
 mbt_status mbt_text_replace_file(const char *path, const void *data, size_t bytes,
                                  mbt_error *err) MBT_WARN_UNUSED;
 
+/* Flushes the folder of `path`: a rename to `path` is on disk from there on. */
+mbt_status mbt_text_sync_folder(const char *path, mbt_error *err) MBT_WARN_UNUSED;
+
 /* mkdir -p with the user's umask. */
 mbt_status mbt_text_make_folder(const char *path, mbt_error *err) MBT_WARN_UNUSED;
 

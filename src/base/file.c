@@ -122,8 +122,7 @@ static mbt_status open_temporary(const char *path, char *temporary, int *fd, mbt
     return MBT_OK;
 }
 
-/* Makes a rename in the folder of `path` durable. */
-static mbt_status sync_folder(const char *path, mbt_error *err)
+mbt_status mbt_text_sync_folder(const char *path, mbt_error *err)
 {
     char folder[MBT_PATH_BYTES];
     const char *slash = strrchr(path, '/');
@@ -172,7 +171,7 @@ mbt_status mbt_text_replace_file(const char *path, const void *data, size_t byte
             mbt_fail(err, MBT_FAILURE, "%s: rename from %s: %s", path, temporary, strerror(errno));
         goto done;
     }
-    return sync_folder(path, err);
+    return mbt_text_sync_folder(path, err);
 done:
     if (fd >= 0) {
         (void)close(fd);

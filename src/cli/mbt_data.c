@@ -19,7 +19,8 @@
 
 static const char usage[] =
     "usage: mbt-data import cifar10|cifar100 SOURCE -o FILE [--subset]\n"
-    "       mbt-data import folder TRAIN TEST -o FILE [--resize N | --square N] [--skip-bad]\n"
+    "       mbt-data import folder TRAIN TEST -o FILE [--resize N [--quality Q] | --square N]\n"
+    "                       [--skip-bad] [--name NAME]\n"
     "       mbt-data synth -o FILE [--train N] [--test N] [--seed S]\n"
     "       mbt-data info FILE\n"
     "       mbt-data verify FILE...\n"
@@ -38,9 +39,9 @@ static const char usage[] =
     "  --subset            take files of the official layout with any number of records\n"
     "  --resize N          shrink images whose short side is above N to that, as JPEG\n"
     "  --square N          the centre of each image at short side N, all of one size, not encoded\n"
-    "  --quality Q         of JPEGs that are made here, 1 .. 100 (default 95)\n"
+    "  --quality Q         of the JPEGs that --resize makes, 1 .. 100 (default 95)\n"
     "  --skip-bad          report files that are no whole image, and leave them out\n"
-    "  --name NAME         of the data set (default: that of FILE)\n"
+    "  --name NAME         of the data set that folders make (default: that of FILE)\n"
     "  --train N           training images to draw (default 10000)\n"
     "  --test N            test images to draw (default 2000)\n"
     "  --seed S            what is drawn (default 1); the same seed gives the same file\n"
@@ -162,8 +163,12 @@ static mbt_status do_info(const struct options *options, mbt_error *err)
         return mbt_fail(err, MBT_USAGE, "info: got %d arguments, wanted one file",
                         options->n_arguments - 1);
     }
-    const char *path = options->arguments[1];
-    mbt_status status = open_data(path, &opened, err);
+    char path[MBT_PATH_BYTES];
+    mbt_status status = mbt_dataset_find(options->arguments[1], path, err);
+    if (status) {
+        return status;
+    }
+    status = open_data(path, &opened, err);
     if (!status) {
         const mbt_dataset *d = &opened.data;
         printf("name: %s\n", d->name);
@@ -226,8 +231,11 @@ static mbt_status do_verify(const struct options *options, mbt_error *err)
     }
     for (int i = 1; i < options->n_arguments; i++) {
         mbt_error fault = {0};
-        char *path = options->arguments[i], answer[MBT_LIMITED_ANSWER];
-        mbt_status status = mbt_limited_run(path, verify_one, path, answer, &fault);
+        char path[MBT_PATH_BYTES], answer[MBT_LIMITED_ANSWER];
+        mbt_status status = mbt_dataset_find(options->arguments[i], path, &fault);
+        if (!status) {
+            status = mbt_limited_run(path, verify_one, path, answer, &fault);
+        }
         if (!status) {
             printf("%s: %s\n", path, answer);
             continue;

@@ -10,7 +10,11 @@ enum { QUALITY = 95, QUALITY_MAX = 100, SQUARE_MAX = 1024 };
 
 static mbt_status import_cifar(mbt_cifar_kind kind, const struct options *options, mbt_error *err)
 {
-    if (options->n_arguments != 3 || (options->given & TAKES_FOLDER) != 0) {
+    if ((options->given & TAKES_FOLDER) != 0) {
+        return mbt_fail(err, MBT_USAGE, "import %s: got an option that belongs to import folder",
+                        options->arguments[1]);
+    }
+    if (options->n_arguments != 3) {
         return mbt_fail(err, MBT_USAGE,
                         "import %s: got %d arguments, wanted SOURCE, -o and at most --subset (see "
                         "--help)",
@@ -53,6 +57,9 @@ static mbt_status import_folder(const struct options *options, mbt_error *err)
     }
     if (options->resize >= 0 && options->square >= 0) {
         return mbt_fail(err, MBT_USAGE, "import folder: got --resize and --square, wanted one");
+    }
+    if (options->quality >= 0 && options->resize < 0) {
+        return mbt_fail(err, MBT_USAGE, "import folder: got --quality, which is --resize's alone");
     }
     mbt_status status = want_range("resize", options->resize, MBT_IMAGE_SIDE_MAX, err);
     if (!status) {

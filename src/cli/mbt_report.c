@@ -17,7 +17,8 @@ static const char usage[] =
     "and\n"
     "                                           seed: index, configuration, seed, run folder\n"
     "       mbt-report table JOB [RUN...]       the table, beside the printed numbers\n"
-    "       mbt-report html [--job JOB] RUN...  a page: curves, time, confusion, mistakes\n"
+    "       mbt-report html [--job JOB] RUN...  a page: curves, time, confusion, mistakes; of up "
+    "to 8\n"
     "       mbt-report plot KIND RUN...         a drawing: accuracy, loss or rate\n"
     "       mbt-report compare RUN RUN          two runs of one network and data set\n"
     "       mbt-report record RUN               enters a finished run into data/results\n"
@@ -252,8 +253,9 @@ static const struct verb {
 } verbs[] = {
     {"rows", "a job", 1, 1, MAY_OUTPUT, do_rows},
     {"table", "a job and, if any, runs", 1, MANY, MAY_OUTPUT | MAY_FORMAT, do_table},
-    {"html", "runs", 1, MANY, MAY_OUTPUT | MUST_OUTPUT | MAY_JOB, do_html},
-    {"plot", "accuracy, loss or rate, and runs", 2, MANY, MAY_OUTPUT | MUST_OUTPUT, do_plot},
+    {"html", "runs", 1, MBT_REPORT_RUNS_MAX, MAY_OUTPUT | MUST_OUTPUT | MAY_JOB, do_html},
+    {"plot", "accuracy, loss or rate, and runs", 2, 1 + MBT_REPORT_RUNS_MAX,
+     MAY_OUTPUT | MUST_OUTPUT, do_plot},
     {"compare", "two runs", 2, 2, MAY_OUTPUT, do_compare},
     {"record", "a run", 1, 1, MAY_OUTPUT, do_record},
 };

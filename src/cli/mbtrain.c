@@ -149,14 +149,22 @@ static mbt_status want_folder(const char *path, mbt_error *err)
 
 static mbt_status resume(mbtrain_session *s, mbt_error *err)
 {
+    char folder[sizeof s->config.run.folder]; /* as the run has it, which may have been moved */
     mbt_status status = MBT_OK;
     if (mbtrain_is_root(s)) {
         status = want_folder(s->options.target, err);
         if (status == MBT_OK) {
             status = mbt_run_read_config(s->options.target, &s->config, err);
+            (void)snprintf(folder, sizeof folder, "%s", s->config.run.folder);
         }
         if (status == MBT_OK) {
             status = mbtrain_apply_overrides(s, err);
+        }
+        if (status == MBT_OK && strcmp(s->config.run.folder, folder) != 0 &&
+            strcmp(s->config.run.folder, s->options.target) != 0) {
+            status = mbt_fail(err, MBT_CONFIG,
+                              "run.folder: got \"%s\", the run that is resumed stays in its folder",
+                              s->config.run.folder);
         }
         if (status == MBT_OK) {
             status = mbt_text_format(s->config.run.folder, sizeof s->config.run.folder, err,
@@ -191,6 +199,22 @@ static mbt_status describe(mbtrain_session *s, mbt_error *err)
     return fclose(text) == 0 ? MBT_OK : mbt_fail(err, MBT_FAILURE, "provenance: out of memory");
 }
 
+/* A blank and a word of a command, quoted where a shell would read something into it. */
+static void put_word(const char *word, FILE *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=.,:/@%";
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+        (void)fprintf(text, " %s", word);
+        return;
+    }
+    (void)fputs(" '", text);
+    for (; *word != '\0'; word++) {
+        (void)fputs(*word == '\'' ? "'\\''" : (const char[]){*word, '\0'}, text);
+    }
+    (void)fputc('\'', text);
+}
+
 /* The command line as one would say it, for the record. */
 static mbt_status tell_command(mbtrain_session *s, int argc, char **argv, mbt_error *err)
 {
@@ -204,7 +228,7 @@ static mbt_status tell_command(mbtrain_session *s, int argc, char **argv, mbt_er
     }
     (void)fputs("mbtrain", text);
     for (int i = 1; i < argc; i++) {
-        (void)fprintf(text, " %s", argv[i]);
+        put_word(argv[i], text);
     }
     return fclose(text) == 0 ? MBT_OK : mbt_fail(err, MBT_FAILURE, "command line: out of memory");
 }

@@ -42,6 +42,7 @@ static const char usage[] =
     "  --bandwidth GB    plan: GB/s between two nodes (2.5, of 25 Gbit Ethernet)\n"
     "  --classes N       plan, bench: classes (10; 1000 for downsampling 32)\n"
     "  --size N          plan, bench: side of the input (32; 224 for downsampling 32)\n"
+    "  -h, --help        this text\n"
     "  --help-config     every key of a configuration\n"
     "  --version         versions of program and libraries\n"
     "\n"
@@ -50,22 +51,22 @@ static const char usage[] =
     "\n"
     "Networks (network.name):\n";
 
-enum {
-    SET = 256,
-    MAX_HOURS,
-    FORCE,
-    RESUME,
-    STEPS,
-    CLASSES,
-    SIZE,
-    COMM,
-    JSON,
-    RANKS,
-    NODES,
-    FROM,
-    LATENCY,
-    BANDWIDTH,
-    PREDICTIONS
+enum { /* above every character: getopt's optopt tells letters from these */
+       SET = 256,
+       MAX_HOURS,
+       FORCE,
+       RESUME,
+       STEPS,
+       CLASSES,
+       SIZE,
+       COMM,
+       JSON,
+       RANKS,
+       NODES,
+       FROM,
+       LATENCY,
+       BANDWIDTH,
+       PREDICTIONS
 };
 
 static const struct option longs[] = {
@@ -272,7 +273,9 @@ mbt_status mbtrain_options_parse(int argc, char **argv, mbtrain_options *o, mbt_
     opterr = 0;
     for (int c, at = 0; status == MBT_OK && (c = getopt_long(argc, argv, ":", longs, &at)) != -1;) {
         if (c == '?' || c == ':') {
-            status = refuse(c, argv[optind - 1], err);
+            /* Within a word of several letters getopt has not gone on to the next. */
+            const char letter[] = {'-', (char)optopt, '\0'};
+            status = refuse(c, optopt > 0 && optopt < SET ? letter : argv[optind - 1], err);
         } else {
             given |= 1u << at;
             status = take(c, optarg, o, err);

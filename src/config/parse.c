@@ -1,4 +1,4 @@
-/* A JSON configuration into the structure. The only unit that knows cJSON.
+/* A JSON configuration into the structure.
  *
  * The tree is walked child by child, never through cJSON's getters: those ignore case and hide
  * duplicates. Values go into a copy, which becomes the caller's only when there is no fault. */

@@ -188,7 +188,7 @@ static mbt_status try_file(void *context, char answer[MBT_LIMITED_ANSWER], mbt_e
 static mbt_status describe_safely(const char *path, dataset_description *d, mbt_error *err)
 {
     char answer[MBT_LIMITED_ANSWER];
-    mbt_status status = dataset_find_file(path, d->file, err);
+    mbt_status status = mbt_dataset_find(path, d->file, err);
     if (!status && mbt_store_is_foreign(d->file)) {
         status = mbt_limited_run(d->file, try_file, (void *)path, answer, err);
     }

@@ -27,7 +27,7 @@ const dataset_form *dataset_form_at(int form)
 }
 
 /* `path` itself, or beside the others in the folder that MBTRAIN_DATA names. */
-mbt_status dataset_find_file(const char *path, char file[MBT_PATH_BYTES], mbt_error *err)
+mbt_status mbt_dataset_find(const char *path, char file[MBT_PATH_BYTES], mbt_error *err)
 {
     const char *folder = getenv("MBTRAIN_DATA");
     if (path[0] == '\0') {
@@ -112,7 +112,7 @@ static mbt_status read_name(mbt_store *store, dataset_description *d, mbt_error 
 mbt_status dataset_describe(const char *path, dataset_description *d, mbt_error *err)
 {
     mbt_store *store = NULL;
-    mbt_status status = dataset_find_file(path, d->file, err);
+    mbt_status status = mbt_dataset_find(path, d->file, err);
     if (!status) {
         status = mbt_store_open_large(d->file, false, &store, err);
     }

@@ -48,10 +48,6 @@ extern const dataset_form dataset_form_images, dataset_form_encoded;
 int dataset_form_of(int64_t schema);
 const dataset_form *dataset_form_at(int form);
 
-/* Where data.path is. */
-mbt_status dataset_find_file(const char *path, char file[MBT_PATH_BYTES],
-                             mbt_error *err) MBT_WARN_UNUSED;
-
 /* Everything rank 0 says about the file. */
 mbt_status dataset_describe(const char *path, dataset_description *d,
                             mbt_error *err) MBT_WARN_UNUSED;

@@ -16,7 +16,10 @@ static float draw_share(uint64_t seed, double alpha, uint32_t epoch, uint32_t id
     do {
         a = pow(((double)mbt_rng_u32(&rng) + 0.5) * 0x1p-32, 1 / alpha);
         b = pow(((double)mbt_rng_u32(&rng) + 0.5) * 0x1p-32, 1 / alpha);
-    } while (a + b > 1 || a + b == 0); /* both may vanish when alpha is small */
+    } while (a + b > 1);
+    if (a + b == 0) { /* a small alpha: one of the two images is all that is left */
+        return 1;
+    }
     const double part = a > b ? a / (a + b) : b / (a + b);
     return (float)(floor(part * 0x1p16) * 0x1p-16);
 }

@@ -156,11 +156,10 @@ static size_t place_spans(struct span *spans, int n, int n_segments)
     return region;
 }
 
-static void lay_norm(mbt_plan *plan, struct cursor *c, mbt_norm *norm, size_t channels)
+static void lay_norm(struct cursor *c, mbt_norm *norm, size_t channels)
 {
     float **floats[] = {&norm->mean, &norm->a, &norm->b, &norm->c1, &norm->c2, &norm->c3};
     double **doubles[] = {&norm->group_mean, &norm->group_m2, &norm->sum_u, &norm->sum_uy};
-    (void)plan;
     for (size_t i = 0; i < sizeof floats / sizeof floats[0]; i++) {
         *floats[i] = take(c, channels * sizeof(float));
     }
@@ -276,7 +275,7 @@ static void lay_all(mbt_plan *plan, struct cursor *c, const struct span *spans, 
     for (int i = 0; i < plan->n_segments; i++) {
         const mbt_segment *s = &plan->segments[i];
         if (s->norm >= 0) {
-            lay_norm(plan, c, &plan->norms[s->norm], (size_t)mbt_layout_stored(&s->conv.out));
+            lay_norm(c, &plan->norms[s->norm], (size_t)mbt_layout_stored(&s->conv.out));
         }
     }
     lay_scratch(plan, c);

@@ -368,7 +368,7 @@ static bool lies_on_node(const mbt_comm *comm, mbt_comm_type type, const void *d
 
 static mbt_request *start_on_node(mbt_comm *comm, mbt_comm_type type, void *data, size_t count)
 {
-    if (comm->n_on_node++ == NODE_SUM_FLIGHT) {
+    if (comm->n_on_node++ == MBT_COMM_SUMS_MAX) {
         mbt_comm_abort(comm, MBT_FAILURE, "sum: too many are under way");
     }
     mbt_request *request = free_request(comm);
@@ -464,6 +464,7 @@ static struct share_window *open_window(mbt_comm *comm, mbt_share *share)
 
 mbt_status mbt_share_create(mbt_comm *comm, size_t bytes, mbt_share *share, mbt_error *err)
 {
+    count_call(comm);
     *share = (mbt_share){.bytes = bytes, .shared = fits_everywhere(comm, bytes)};
     if (share->shared && comm->node_size > 1) {
         share->handle = open_window(comm, share);
@@ -474,6 +475,7 @@ mbt_status mbt_share_create(mbt_comm *comm, size_t bytes, mbt_share *share, mbt_
         share->data = share->data == MAP_FAILED ? NULL : share->data;
         share->writer = true;
     }
+    count_call(comm);
     mbt_status status = MBT_OK;
     if (!share->data) {
         status = mbt_fail(err, MBT_FAILURE, "memory: no %zu MiB for shared data on %s", bytes >> 20,
@@ -492,7 +494,7 @@ void mbt_share_publish(mbt_comm *comm, mbt_share *share)
     if (window) {
         MPI_Win_sync(window->window); /* the writer's stores before the barrier */
     }
-    MPI_Barrier(comm->world);
+    mbt_comm_barrier(comm);
     if (window) {
         MPI_Win_sync(window->window); /* the readers' loads after it */
     }
@@ -500,12 +502,13 @@ void mbt_share_publish(mbt_comm *comm, mbt_share *share)
 
 void mbt_share_destroy(mbt_comm *comm, mbt_share *share)
 {
-    (void)comm;
     struct share_window *window = share->handle;
     if (window) {
+        count_call(comm);
         MPI_Win_unlock_all(window->window);
         MPI_Win_free(&window->window);
         free(window);
+        count_call(comm);
     } else if (share->data) {
         (void)munmap(share->data, share->bytes ? share->bytes : 1);
     }

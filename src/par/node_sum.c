@@ -14,7 +14,7 @@ static size_t whole_lines(size_t bytes)
 /* A rank's stages lie in lines of their own. */
 static size_t stages_bytes(int size)
 {
-    return (size_t)size * whole_lines(NODE_SUM_FLIGHT * sizeof(int64_t));
+    return (size_t)size * whole_lines(MBT_COMM_SUMS_MAX * sizeof(int64_t));
 }
 
 size_t node_sum_bytes(int size, size_t block_bytes)
@@ -52,14 +52,14 @@ static size_t element_bytes(const struct node_sum_range *range)
 /* Stages of the ticket are larger than those of any before it in the same place. */
 static int64_t stage_of(int64_t ticket, int stage)
 {
-    return ticket / NODE_SUM_FLIGHT * (COPIED + 1) + stage;
+    return ticket / MBT_COMM_SUMS_MAX * (COPIED + 1) + stage;
 }
 
 static _Atomic int64_t *place_of(const struct node_sum_range *range, int rank)
 {
     const struct node_sum *sum = range->sum;
     unsigned char *row = sum->stages + (size_t)rank * (stages_bytes(sum->size) / (size_t)sum->size);
-    return (_Atomic int64_t *)(void *)row + range->ticket % NODE_SUM_FLIGHT;
+    return (_Atomic int64_t *)(void *)row + range->ticket % MBT_COMM_SUMS_MAX;
 }
 
 static void announce(struct node_sum_range *range, int stage)

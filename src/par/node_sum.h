@@ -11,8 +11,6 @@
 
 #include "mbt/comm.h"
 
-enum { NODE_SUM_FLIGHT = 64 }; /* sums under way at most */
-
 struct node_sum {
     int rank, size;
     size_t block_bytes; /* of a rank, whole cache lines */

@@ -23,6 +23,8 @@ const char *curve_name(curve_kind kind)
     return kinds[kind].name;
 }
 
+_Static_assert((int)MBT_REPORT_RUNS_MAX <= (int)CHART_TONES, "a colour each");
+
 static double *copy_column(const mbt_metrics *metrics, const char *name, double *to)
 {
     const int column = mbt_metrics_find_column(name);
@@ -42,9 +44,9 @@ mbt_status curve_make(curve_kind kind, const mbt_outcome *runs, int n_runs, curv
                                  .y_label = k->y_label,
                                  .format = k->format,
                                  .from_zero = k->from_zero}};
-    if (n_runs > CURVE_RUNS_MAX) {
+    if (n_runs > MBT_REPORT_RUNS_MAX) {
         return mbt_fail(err, MBT_USAGE, "got %d runs, wanted at most %d in one drawing", n_runs,
-                        CURVE_RUNS_MAX);
+                        MBT_REPORT_RUNS_MAX);
     }
     for (int r = 0; r < n_runs; r++) {
         n_values += 3 * (size_t)runs[r].metrics.n_rows;

@@ -15,10 +15,11 @@
 #define FILE_BYTES_MAX ((size_t)1 << 30)
 enum { DIFFERENCE_BYTES = 2048 };
 
-/* Keys that change no result, or another one in every run of a table. */
+/* Keys, and beginnings of keys, that change no result, or another one in every run of a table. */
 static const char *const of_no_weight[] = {
-    "run.",        "data.path", "train.seed", "train.max_steps", "plan.kernels", "plan.threads",
-    "checkpoint.", "evaluate.", NULL,
+    "run.",           "data.path",       "data.memory",  "data.prefetch",
+    "train.seed",     "train.max_steps", "plan.kernels", "plan.threads",
+    "evaluate.every", "evaluate.flip",   "checkpoint.",  NULL,
 };
 
 void mbt_outcome_difference(const mbt_config *a, const mbt_config *b, char *out, size_t bytes)

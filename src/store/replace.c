@@ -122,33 +122,6 @@ static mbt_status open_again(const char *temporary, const char *path, mbt_error 
     return MBT_OK;
 }
 
-static mbt_status sync_folder(const char *path, mbt_error *err)
-{
-    char folder[MBT_PATH_BYTES];
-    const char *slash = strrchr(path, '/');
-    int fd = -1;
-    mbt_status status = MBT_OK;
-    if (slash == NULL) {
-        status = mbt_text_format(folder, sizeof folder, err, path, ".");
-    } else {
-        status = mbt_text_format(folder, sizeof folder, err, path, "%.*s", (int)(slash + 1 - path),
-                                 path);
-    }
-    if (status != MBT_OK) {
-        return status;
-    }
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return fail_at(folder, "cannot open the folder to flush it", err);
-    }
-    /* some file systems know no fsync of folders and say EINVAL */
-    if (fsync(fd) != 0 && errno != EINVAL) {
-        status = fail_at(folder, "cannot flush the folder", err);
-    }
-    (void)close(fd);
-    return status;
-}
-
 mbt_status store_place(int fd, const char *temporary, const char *path,
                        const char block[MBT_USER_BLOCK_BYTES], uint64_t bytes, const char *digest,
                        mbt_error *err)
@@ -173,7 +146,7 @@ mbt_status store_place(int fd, const char *temporary, const char *path,
         (void)unlink(temporary);
         return status;
     }
-    return sync_folder(path, err);
+    return mbt_text_sync_folder(path, err);
 }
 
 mbt_status store_replace(const char *path, const char block[MBT_USER_BLOCK_BYTES],

@@ -139,7 +139,7 @@ static void note_ready(void *context, size_t first, size_t count)
     for (int i = 0; i < mbt_bucket_count(watch->bucket) && i < MBT_BASIS_BUCKETS; i++) {
         size_t from, n;
         mbt_bucket_range(watch->bucket, i, &from, &n);
-        if (from + n == first + count) {
+        if (count > 0 && from + n == first + count) {
             watch->at[i] = now;
         }
     }

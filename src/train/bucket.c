@@ -45,7 +45,8 @@ struct mbt_bucket {
     int64_t limit; /* 2^62 / k */
 };
 
-/* Cuts the block at segment ends, at least BUCKET_FLOATS a piece. */
+/* Cuts the block at segment ends, at least BUCKET_FLOATS a piece, and in a very large network so
+ * many more that no more than MBT_COMM_SUMS_MAX come of it. */
 static mbt_status make_ranges(mbt_bucket *b, mbt_error *err)
 {
     const mbt_plan *plan = b->plan;
@@ -53,10 +54,12 @@ static mbt_status make_ranges(mbt_bucket *b, mbt_error *err)
     if (b->ranges == NULL) {
         return mbt_fail(err, MBT_FAILURE, "gradient buckets: out of memory");
     }
+    const size_t share = plan->params.n_floats / (MBT_COMM_SUMS_MAX - 1) + 1;
+    const size_t least = share > BUCKET_FLOATS ? share : BUCKET_FLOATS;
     size_t first = 0;
     for (int i = plan->n_segments - 1; i >= 0; i--) {
         const size_t end = plan->segments[i].grad_first + plan->segments[i].grad_count;
-        if (end - first >= BUCKET_FLOATS || end == plan->params.n_floats) {
+        if (end - first >= least || end == plan->params.n_floats) {
             if (end > first) {
                 b->ranges[b->n_ranges++] = (struct range){first, end - first, NULL};
             }
@@ -81,7 +84,8 @@ static mbt_status make_parts(mbt_bucket *b, const mbt_setup *setup, mbt_error *e
     bool whole = b->parts != NULL;
     for (int w = 0; w < setup->n_workers && whole; w++) {
         struct part *part = &b->parts[b->n_parts++];
-        void *sums = w > 0 ? part->own = calloc(1, bytes) : b->memory.data;
+        void *sums =
+            w == 0 && b->memory.data != NULL ? b->memory.data : (part->own = calloc(1, bytes));
         part->bucket = b;
         part->plan = setup->workers[w].plan;
         part->integers = exact ? sums : NULL;
@@ -94,6 +98,11 @@ static mbt_status make_parts(mbt_bucket *b, const mbt_setup *setup, mbt_error *e
     }
     return whole ? MBT_OK
                  : mbt_fail(err, MBT_FAILURE, "gradient sums: no memory for %zu values", n);
+}
+
+bool mbt_bucket_shares(const mbt_setup *setup)
+{
+    return setup->config.train.reduce != MBT_REDUCE_BF16 && mbt_comm_shares_sums(setup->comm);
 }
 
 mbt_status mbt_bucket_create(const mbt_setup *setup, mbt_bucket **bucket, mbt_error *err)
@@ -109,7 +118,9 @@ mbt_status mbt_bucket_create(const mbt_setup *setup, mbt_bucket **bucket, mbt_er
     b->comm = setup->comm;
     b->plan = setup->plan;
     b->reduce = setup->config.train.reduce;
-    status = mbt_sum_memory_create(b->comm, sums_bytes(b), &b->memory, err);
+    if (mbt_bucket_shares(setup)) {
+        status = mbt_sum_memory_create(b->comm, sums_bytes(b), &b->memory, err);
+    }
     if (status == MBT_OK) {
         status = make_ranges(b, err);
     }

@@ -35,6 +35,11 @@ float *ckpt_block_of(const mbt_state *state, int block)
     return floats;
 }
 
+void ckpt_set_block(mbt_state *state, int block, float *floats)
+{
+    memcpy((char *)state + ckpt_blocks[block].offset, &floats, sizeof floats);
+}
+
 bool ckpt_has(unsigned blocks, int block)
 {
     return (blocks >> block & 1U) != 0;

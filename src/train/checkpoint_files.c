@@ -52,19 +52,6 @@ static mbt_status fail_errno(const char *path, const char *what, mbt_error *err)
     return mbt_fail(err, MBT_FAILURE, "%s: %s: %s", path, what, strerror(code));
 }
 
-static mbt_status sync_folder(const char *folder, mbt_error *err)
-{
-    mbt_status status = MBT_OK;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(folder, "cannot open the folder to flush it", err);
-    /* some file systems know no fsync of folders and say EINVAL */
-    if (fsync(fd) != 0 && errno != EINVAL)
-        status = fail_errno(folder, "cannot flush the folder", err);
-    (void)close(fd);
-    return status;
-}
-
 mbt_status ckpt_move_link(const char *folder, const char *link, int64_t step, mbt_error *err)
 {
     char target[CKPT_FILE_NAME_BYTES], temporary_name[CKPT_FILE_NAME_BYTES];
@@ -90,7 +77,7 @@ mbt_status ckpt_move_link(const char *folder, const char *link, int64_t step, mb
         (void)unlink(temporary);
         return status;
     }
-    return sync_folder(folder, err);
+    return mbt_text_sync_folder(path, err);
 }
 
 /* The step that a link names: -1 when there is no link or it names something else. */
@@ -101,6 +88,8 @@ static mbt_status read_link(const char *folder, const char *link, int64_t *step,
     if (status)
         return status;
     ssize_t bytes = readlink(path, target, sizeof target - 1);
+    if (bytes < 0 && errno != ENOENT && errno != EINVAL) /* EINVAL: no link but a file */
+        return fail_errno(path, "cannot read the link", err);
     target[bytes > 0 ? bytes : 0] = '\0';
     *step = step_of(target);
     return MBT_OK;
@@ -196,7 +185,8 @@ static bool is_due(const char *path, double every_s, double *kept_at)
     return true;
 }
 
-mbt_status ckpt_prune(const char *folder, int64_t step, const mbt_retention *keep, mbt_error *err)
+mbt_status mbt_checkpoint_prune(const char *folder, int64_t step, const mbt_retention *keep,
+                                mbt_error *err)
 {
     mbt_checkpoint_list list;
     mbt_status status = mbt_checkpoint_list_read(folder, &list, err);

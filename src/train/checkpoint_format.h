@@ -43,8 +43,8 @@ enum { CKPT_COUNTERS = 8 };
 extern const ckpt_counter ckpt_counters[CKPT_COUNTERS];
 int64_t *ckpt_counter_of(mbt_progress_state *progress, int i);
 
-/* The flat blocks of a state, each of them a group of the file: the one list that writer, reader
- * and digest use. */
+/* The flat blocks of a state, each of them a group of the file: the one list that writer, reader,
+ * digest, saver and the comparison of ranks use. */
 typedef enum ckpt_block_id {
     CKPT_BLOCK_MODEL,
     CKPT_BLOCK_MOMENTUM,
@@ -61,6 +61,7 @@ typedef struct ckpt_block {
 extern const ckpt_block ckpt_blocks[CKPT_BLOCKS];
 /* The state's block, NULL when it has none. */
 float *ckpt_block_of(const mbt_state *state, int block);
+void ckpt_set_block(mbt_state *state, int block, float *floats);
 
 /* One tensor, in canonical order: values[block], NULL where the block does not have it. To be
  * called in the order of the names (strcmp). */
@@ -125,8 +126,5 @@ char *ckpt_shape_text(const mbt_store_shape *shape, char *out);
 /* Makes <folder>/<link> name the file of `step`, in one rename. */
 mbt_status ckpt_move_link(const char *folder, const char *link, int64_t step,
                           mbt_error *err) MBT_WARN_UNUSED;
-/* Removes what a save at `step` makes superfluous, and temporary files of killed runs. */
-mbt_status ckpt_prune(const char *folder, int64_t step, const mbt_retention *keep,
-                      mbt_error *err) MBT_WARN_UNUSED;
 
 #endif

@@ -1,5 +1,5 @@
 /* Writing a checkpoint: the image is built in memory, put in place in one rename, then the links
- * move and old files go. At every moment what last.h5 names is a whole file. */
+ * move. At every moment what last.h5 names is a whole file. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -131,8 +131,7 @@ static mbt_status write_progress(mbt_store *store, const mbt_progress_state *pro
 }
 
 mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool is_best,
-                               const mbt_retention *keep, char digest[MBT_DIGEST_TEXT],
-                               mbt_error *err)
+                               char digest[MBT_DIGEST_TEXT], mbt_error *err)
 {
     int64_t step = state->progress.step;
     char path[MBT_PATH_BYTES];
@@ -158,8 +157,6 @@ mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool 
         status = ckpt_move_link(folder, CKPT_BEST, step, err);
     if (!status)
         status = ckpt_move_link(folder, CKPT_LAST, step, err);
-    if (!status)
-        status = ckpt_prune(folder, step, keep, err);
     mbt_store_close(store);
     return status;
 }

@@ -77,6 +77,9 @@ static void take_group(void *context, int worker, int group)
     mbt_plan *plan = setup->workers[worker].plan;
     uint32_t ids[MBT_GROUP_MAX];
     const int64_t all = (int64_t)cut.k * cut.n;
+    if (worker == 0) {
+        mbt_setup_alive(setup);
+    }
     for (int i = 0; i < cut.n; i++) {
         const int64_t at = (int64_t)i * cut.k + group;
         ids[i] = setup->train_ids[at * setup->n_train / all];

@@ -89,7 +89,7 @@ static void count_chunk(void *context, int worker, int index)
     const struct chunk chunk = chunk_at(c, index);
     int64_t *sums = c->sums + (size_t)worker * 2 * SUM_COUNT;
     if (worker == 0) {
-        mbt_pulse_beat(mbt_watchdog_pulse(setup->watchdog));
+        mbt_setup_alive(setup);
     }
     const float *logits = run_chunk(c, worker, &chunk, false);
     add_counts(w, chunk.n, logits, sums);

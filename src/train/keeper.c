@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint_format.h"
+
 /* Held back for a save before one was measured, and the least at all: a file system that others use
  * may take its time. */
 static const double RESERVE_UNKNOWN_S = 30, RESERVE_LEAST_S = 10;
@@ -32,6 +34,7 @@ mbt_status mbt_keeper_open(mbt_keeper *k, mbt_setup *setup, mbt_run *run, mbt_ti
 
 void mbt_keeper_close(mbt_keeper *k)
 {
+    mbt_keeper_settle(k); /* what it says of a save that failed is still to be said */
     mbt_saver_destroy(k->saver);
     k->saver = NULL;
 }
@@ -43,10 +46,10 @@ static mbt_status weight_digest(const mbt_state *state, char out[MBT_DIGEST_TEXT
     mbt_digest *digest = NULL;
     const mbt_status status = mbt_digest_create(&digest, err);
     if (status == MBT_OK) {
-        const float *const blocks[] = {state->weights, state->momentum, state->square, state->ema};
-        for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
-            if (blocks[i] != NULL) {
-                mbt_digest_add(digest, blocks[i], state->params->n_floats * sizeof(float));
+        for (int i = 0; i < CKPT_BLOCKS; i++) {
+            const float *block = ckpt_block_of(state, i);
+            if (block != NULL) {
+                mbt_digest_add(digest, block, state->params->n_floats * sizeof(float));
             }
         }
         mbt_digest_text(digest, out);
@@ -102,6 +105,10 @@ static mbt_status book(mbt_keeper *k, const mbt_saved *saved, bool quiet, mbt_er
     if ((saved->wanted & ~saved->failed & MBT_SAVE_CHECKPOINT) != 0) {
         k->saved_step = saved->step;
         memcpy(k->digest, saved->digest, sizeof k->digest);
+    }
+    if (saved->litter.code != MBT_OK) {
+        mbt_log_root(k->setup->log, MBT_LOG_WARN, "old checkpoints stay: %s",
+                     saved->litter.message);
     }
     if (saved->failed == 0) {
         return MBT_OK;
@@ -166,7 +173,11 @@ mbt_status mbt_keeper_look(mbt_keeper *k, mbt_error *err)
 mbt_status mbt_keeper_wait(mbt_keeper *k, mbt_error *err)
 {
     const mbt_phase before = mbt_timer_switch(k->timer, MBT_PHASE_CHECKPOINT);
-    const mbt_status status = mbt_comm_agree(k->setup->comm, take(k, true, false, err), err);
+    mbt_status status = take(k, true, false, err);
+    if (status == MBT_OK && k->run != NULL) {
+        status = mbt_run_check(k->run, err);
+    }
+    status = mbt_comm_agree(k->setup->comm, status, err);
     (void)mbt_timer_switch(k->timer, before);
     return status;
 }

@@ -45,8 +45,8 @@ mbt_status mbt_keeper_save(mbt_keeper *keeper, const mbt_state *state, unsigned 
  * zero. */
 mbt_status mbt_keeper_look(mbt_keeper *keeper, mbt_error *err) MBT_WARN_UNUSED;
 
-/* Waits for the save that runs and takes note of it: from here to the next save HDF5 is the
- * caller's. Collective. */
+/* Waits for the save that runs and takes note of it: from here to the next save HDF5 and the run's
+ * folder, which is still ours, are the caller's. Collective. */
 mbt_status mbt_keeper_wait(mbt_keeper *keeper, mbt_error *err) MBT_WARN_UNUSED;
 
 /* The same, whatever becomes of it. Not collective. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mbt/bucket.h"
 #include "mbt/saver.h"
 
 /* HDF5 lets the image of a file grow by so much at a time. */
@@ -24,7 +25,7 @@ mbt_memory mbt_memory_of(const mbt_setup *setup)
 {
     const size_t n = setup->plan->params.n_floats, workers = (size_t)setup->n_workers;
     const bool squares = setup->config.optimizer.kind == MBT_OPTIMIZER_RMSPROP;
-    const size_t own = workers - (mbt_comm_shares_sums(setup->comm) ? 1 : 0);
+    const size_t own = workers - (mbt_bucket_shares(setup) ? 1 : 0);
     mbt_memory m = {
         .momentum = (squares ? 2 : 1) * n * sizeof(float),
         .average = setup->config.ema.decay > 0 ? n * sizeof(float) : 0,

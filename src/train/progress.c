@@ -50,18 +50,14 @@ void mbt_progress_init(mbt_progress *progress, mbt_log *log, double interval_s)
     };
 }
 
-void mbt_progress_begin(mbt_progress *progress, int64_t epoch, int64_t n_epochs, int64_t first_step,
-                        int64_t n_steps)
+void mbt_progress_begin(mbt_progress *progress, int64_t epoch, int64_t n_epochs, int64_t n_steps)
 {
-    double now = mbt_timer_clock();
     if (progress->epoch == 0 && !progress->terminal) { /* the run's first epoch */
-        double first = fmin(FIRST_LINE_S, progress->interval_s);
-        progress->last_shown = now - progress->interval_s + first;
+        const double first = fmin(FIRST_LINE_S, progress->interval_s);
+        progress->last_shown = mbt_timer_clock() - progress->interval_s + first;
     }
-    progress->epoch_from = now;
     progress->epoch = epoch;
     progress->n_epochs = n_epochs;
-    progress->first_step = first_step;
     progress->n_steps = n_steps;
 }
 

@@ -10,19 +10,15 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "checkpoint_format.h"
 #include "mbt/text.h"
 #include "mbt/timer.h"
-
-/* The flat blocks of a state: those that are there are copied. */
-static const size_t blocks[] = {offsetof(mbt_state, weights), offsetof(mbt_state, momentum),
-                                offsetof(mbt_state, square), offsetof(mbt_state, ema)};
-enum { N_BLOCKS = sizeof blocks / sizeof blocks[0] };
 
 struct mbt_saver {
     char folder[MBT_PATH_BYTES], checkpoints[MBT_PATH_BYTES];
     mbt_retention keep;
     mbt_state copy;
-    float *buffers[N_BLOCKS]; /* of the copy's blocks, whether the state has them or not yet */
+    float *buffers[CKPT_BLOCKS]; /* of the copy's blocks, whether the state has them or not yet */
     mbt_metrics metrics;
     mbt_saved saved;
     pthread_t thread;
@@ -30,18 +26,14 @@ struct mbt_saver {
     atomic_bool done; /* it has nothing more to do */
 };
 
-static float **block_of(mbt_state *state, int i)
-{
-    return (float **)(void *)((char *)state + blocks[i]);
-}
-
 size_t mbt_saver_bytes(const mbt_params *params, int n_blocks)
 {
     return (size_t)n_blocks * params->n_floats * sizeof(float);
 }
 
 /* Each image of a file is a large block that comes and goes. By itself malloc begins to keep such
- * blocks after the first, in a heap of the thread's own; from here on they go back to the system. */
+ * blocks after the first, in a heap of the thread's own; from here on they go back to the system.
+ */
 enum { LARGE_BLOCK_BYTES = 1 << 20 };
 
 mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const char *checkpoints,
@@ -62,9 +54,8 @@ mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const ch
         status = mbt_text_format(made->checkpoints, sizeof made->checkpoints, err, "path", "%s",
                                  checkpoints);
     }
-    mbt_state source = *state;
-    for (int i = 0; i < N_BLOCKS && status == MBT_OK; i++) {
-        if (*block_of(&source, i) != NULL) {
+    for (int i = 0; i < CKPT_BLOCKS && status == MBT_OK; i++) {
+        if (ckpt_block_of(state, i) != NULL) {
             made->buffers[i] = calloc(state->params->n_floats, sizeof(float));
             status = made->buffers[i] != NULL
                          ? MBT_OK
@@ -87,10 +78,14 @@ static void *write_copy(void *context)
     mbt_saved *saved = &s->saved;
     const double from = mbt_timer_clock();
     (void)prctl(PR_SET_NAME, "mbt-saver"); /* in top and in debuggers */
-    if ((saved->wanted & MBT_SAVE_CHECKPOINT) != 0 &&
-        mbt_checkpoint_save(&s->copy, s->checkpoints, (saved->wanted & MBT_SAVE_BEST) != 0,
-                            &s->keep, saved->digest, &saved->error) != MBT_OK) {
-        saved->failed |= saved->wanted & (MBT_SAVE_CHECKPOINT | MBT_SAVE_BEST);
+    if ((saved->wanted & MBT_SAVE_CHECKPOINT) != 0) {
+        if (mbt_checkpoint_save(&s->copy, s->checkpoints, (saved->wanted & MBT_SAVE_BEST) != 0,
+                                saved->digest, &saved->error) != MBT_OK) {
+            saved->failed |= saved->wanted & (MBT_SAVE_CHECKPOINT | MBT_SAVE_BEST);
+        } else {
+            saved->litter.code =
+                mbt_checkpoint_prune(s->checkpoints, saved->step, &s->keep, &saved->litter);
+        }
     }
     mbt_error other = {0};
     if ((saved->wanted & MBT_SAVE_METRICS) != 0 &&
@@ -105,11 +100,10 @@ static void *write_copy(void *context)
 
 static mbt_status copy_state(mbt_saver *s, const mbt_state *state, unsigned what, mbt_error *err)
 {
-    mbt_state source = *state;
     s->copy.progress = state->progress;
-    for (int i = 0; i < N_BLOCKS && (what & MBT_SAVE_CHECKPOINT) != 0; i++) {
-        const float *from = *block_of(&source, i);
-        *block_of(&s->copy, i) = from != NULL ? s->buffers[i] : NULL;
+    for (int i = 0; i < CKPT_BLOCKS && (what & MBT_SAVE_CHECKPOINT) != 0; i++) {
+        const float *from = ckpt_block_of(state, i);
+        ckpt_set_block(&s->copy, i, from != NULL ? s->buffers[i] : NULL);
         if (from != NULL) {
             memcpy(s->buffers[i], from, state->params->n_floats * sizeof(float));
         }
@@ -164,7 +158,7 @@ void mbt_saver_destroy(mbt_saver *s)
         return;
     }
     (void)mbt_saver_take(s, true, &ignored);
-    for (int i = 0; i < N_BLOCKS; i++) {
+    for (int i = 0; i < CKPT_BLOCKS; i++) {
         free(s->buffers[i]);
     }
     mbt_metrics_clear(&s->metrics);

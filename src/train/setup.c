@@ -323,6 +323,14 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
     return status;
 }
 
+void mbt_setup_alive(mbt_setup *setup)
+{
+    mbt_error again = {0}; /* the run's next check says it once more */
+    mbt_pulse_beat(mbt_watchdog_pulse(setup->watchdog));
+    const mbt_status lost = setup->run != NULL ? mbt_run_beat(setup->run, &again) : MBT_OK;
+    (void)lost;
+}
+
 void mbt_setup_clear(mbt_setup *setup)
 {
     mbt_sampler_destroy(setup->sampler);

@@ -103,8 +103,7 @@ static mbt_status run_epoch(trainer *t, mbt_error *err)
     mbt_sampler_epoch(setup->sampler, p->epoch);
     t->step.small = has_small_images(setup, p->epoch);
     if (t->run != NULL) {
-        mbt_progress_begin(&t->bar, p->epoch + 1, setup->config.train.epochs, first,
-                           t->steps_per_epoch);
+        mbt_progress_begin(&t->bar, p->epoch + 1, setup->config.train.epochs, t->steps_per_epoch);
     }
     while (p->step_in_epoch < t->steps_per_epoch && p->step < t->total_steps && !t->stop &&
            status == MBT_OK) {
@@ -203,6 +202,7 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
                      mbt_error *err)
 {
     trainer t = {.setup = setup, .run = run, .options = options};
+    setup->run = run;
     mbt_status status = trainer_start(&t, err);
     if (status == MBT_OK) {
         mbt_log_root(
@@ -237,6 +237,7 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
                 mbt_stop_reason()[0] != '\0' ? mbt_stop_reason() : "another rank's wish");
         }
     }
+    setup->run = NULL;
     mbt_keeper_close(&t.keeper);
     recorder_clear(&t.recorder);
     mbt_metrics_clear(&t.metrics);

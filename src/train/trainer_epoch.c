@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "mbt/ema.h"
+#include "mbt/stop.h"
 #include "trainer_parts.h"
 
 static mbt_status held_out(trainer *t, const mbt_split *split, const uint32_t *ids, int64_t n,
@@ -24,6 +25,28 @@ static mbt_status held_out(trainer *t, const mbt_split *split, const uint32_t *i
     return status;
 }
 
+/* Batch norm's statistics for the averaged weights. The pass cannot be left, so a stop that falls
+ * into it is one before it; until one was measured, it takes as long as steps of as many images. */
+static mbt_status re_estimate(trainer *t, mbt_error *err)
+{
+    mbt_setup *setup = t->setup;
+    const mbt_config *config = &setup->config;
+    const int64_t images =
+        config->ema.bn_samples < setup->n_train ? config->ema.bn_samples : setup->n_train;
+    const double steps = 1 + (double)images / (double)config->train.batch;
+    const double expected_s = t->statistics_s > 0 ? t->statistics_s : steps * t->longest_s;
+    int64_t stop = mbt_stop_wanted(trainer_reserve_s(t) + expected_s);
+    mbt_comm_sum(setup->comm, MBT_COMM_I64, &stop, 1);
+    if (stop > 0) {
+        return mbt_fail(err, MBT_STOPPED, "averaged weights: a stop is wanted");
+    }
+    const double from = mbt_timer_clock();
+    const mbt_status status = mbt_ema_statistics(setup, t->step.bucket, t->state.ema, err);
+    const double took_s = mbt_timer_clock() - from;
+    t->statistics_s = took_s > t->statistics_s ? took_s : t->statistics_s;
+    return status;
+}
+
 static mbt_status evaluate_epoch(trainer *t, mbt_metrics_row *row, bool *is_best, mbt_error *err)
 {
     mbt_setup *setup = t->setup;
@@ -39,7 +62,7 @@ static mbt_status evaluate_epoch(trainer *t, mbt_metrics_row *row, bool *is_best
     const double from = mbt_timer_clock();
     const mbt_phase before = mbt_timer_switch(&t->step.timer, MBT_PHASE_EVALUATE);
     if (t->state.ema != NULL) {
-        status = mbt_ema_statistics(setup, t->step.bucket, t->state.ema, err);
+        status = re_estimate(t, err);
     }
     if (setup->n_valid > 0 && status == MBT_OK) {
         status = held_out(t, &setup->dataset.train, setup->valid_ids, setup->n_valid,

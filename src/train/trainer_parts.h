@@ -24,6 +24,8 @@ typedef struct trainer {
     double began;     /* clock at which the running epoch began here */
     double start_s;   /* seconds of the epoch that an earlier process spent */
     double longest_s; /* a step took */
+    double
+        statistics_s; /* the longest pass for the averaged weights' statistics took; 0: none yet */
     bool stop;
     recorder recorder;
 } trainer;

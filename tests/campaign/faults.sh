@@ -59,7 +59,7 @@ goes_on() {
 }
 
 # One point after the other: call * ways + way, in an order that visits each once.
-ways='ENOSPC EIO EDQUOT short kill ENOSPC-on EIO-on' n_ways=7
+ways='ENOSPC EIO EDQUOT EROFS short kill ENOSPC-on EIO-on EROFS-on' n_ways=9
 n_points=$((n_calls * n_ways))
 draw "$n_points"
 at=$drawn step=1009 # a prime above any divisor

@@ -104,12 +104,25 @@ static void shares_are_beta_distributed(void **state)
     }
 }
 
+/* Both powers of the method vanish then, and one of the two images is all that is left. */
+static void a_tiny_alpha_mixes_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 100; i++) {
+        group g = draw();
+        g.ids[0] = i;
+        mix(&g, 1, 1e-13, 0);
+        assert_true(g.share[0] == 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_are_weighted_means),
         cmocka_unit_test(shares_depend_on_sample_and_epoch_alone),
         cmocka_unit_test(shares_are_beta_distributed),
+        cmocka_unit_test(a_tiny_alpha_mixes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

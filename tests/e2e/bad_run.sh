@@ -136,6 +136,12 @@ for n in 1 3; do
     [ "$(digest "old-$n")" != "$before" ] || die "the new run is the old one"
 done
 
+# A run stays where it is.
+for n in 1 3; do
+    fails 3 "$n" 'run.folder: got "elsewhere", the run that is resumed stays in its folder' resume old-1 --set run.folder=elsewhere
+done
+[ ! -e elsewhere ] || die "a second folder was made"
+
 # A folder that another run works in.
 begin 1 small.json --set run.folder=busy --set train.epochs=1000
 wait_for 'the start' grep -q '^training' job.err

@@ -46,6 +46,29 @@ done
 same eval-1 eval-3
 said out 'test              6 images'
 
+# Its page shows what was mistaken, decoded and small.
+expect 0 "$bin/mbt-report" html mobilenetv2-1 -o page.html
+unsaid page.html 'Without images'
+"$python" - <<'PY' || die "the page's images"
+import base64, io, re
+import h5py
+import numpy
+from PIL import Image
+
+shown = re.findall('title="test image ([0-9]+)" src="data:image/png;base64,([^"]+)"', open("page.html").read())
+assert shown, "no mistakes among images that two steps cannot have taught"
+with h5py.File("tree.h5") as f:
+    offsets, stored = f["test/offsets"][()], f["test/bytes/00000"][()]
+for place, data in shown:
+    got = numpy.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"), numpy.float64)
+    first, end = offsets[int(place)], offsets[int(place) + 1]
+    whole = Image.open(io.BytesIO(stored[first:end].tobytes())).convert("RGB")
+    side = min(whole.size)
+    left, top = (whole.width - side) // 2, (whole.height - side) // 2
+    wanted = whole.crop((left, top, left + side, top + side)).resize((96, 96), Image.BILINEAR)
+    assert got.shape == (96, 96, 3) and abs(got - numpy.asarray(wanted, numpy.float64)).mean() < 4, place
+PY
+
 # Every crop and colour shift, streamed by 2 ranks, is that of 1 in memory.
 before=$(digest mobilenetv2-1)
 for how in crop=scaled hsl_hue=36 hsl_saturation=50 hsl_lightness=50 mean=123.68,116.779,103.939 deviation=1,1,1; do

@@ -42,4 +42,15 @@ for n in (1, 3):
         assert first is None or all((first[k] == test[k]).all() for k in test)
         first = test
 PY
+# The command is one that a shell takes again, whatever is in its words.
+mkdir "a 'folder'"
+expect 0 ranks 1 small.json --set train.max_steps=1 --set "run.folder=a 'folder'/run"
+"$python" - <<'PY' || die "the recorded command"
+import shlex
+import h5py
+
+with h5py.File("a 'folder'/run/about.h5") as a:
+    words = shlex.split(a.attrs["commands"].decode())
+assert words[-1] == "run.folder=a 'folder'/run" and words[:2] == ["mbtrain", "small.json"], words
+PY
 echo "$name: all as wanted"

@@ -60,22 +60,23 @@ best=$(sed -n 's/^best top-1 *\([0-9.]*\) %.*/\1/p' out)
 grep -q "^validation .*top-1  *$best %" eval-1 || die "best top-1 is $best, eval says $(cat eval-1)"
 
 # What is kept in bf16, and multiplied in it where the processor can, rounds the same on any number of
-# ranks.
-for n in 1 2 3; do
-    expect 0 ranks "$n" small.json --set plan.storage=bf16 --set plan.arithmetic=auto \
-        --set train.epochs=1 --set train.batch=128 --set "run.folder=bf16-$n"
-    [ "$(digest "bf16-$n")" = "$(digest bf16-1)" ] || die "bf16: other weights on $n ranks than on 1"
-done
-# Nor do threads of a rank change anything: 16 groups are enough for each to take whole ones, 16 for
-# four ranks of six threads are not, so that these share them.
-for cut in 1-2 1-3 2-3 4-6; do
-    expect 0 ranks "${cut%-*}" small.json --set plan.storage=bf16 --set plan.arithmetic=auto \
-        --set train.epochs=1 --set train.batch=128 --set "plan.threads=${cut#*-}" --set "run.folder=threads-$cut"
-    [ "$(digest "threads-$cut")" = "$(digest bf16-1)" ] ||
-        die "other weights on ${cut%-*} ranks of ${cut#*-} threads than on 1 of 1"
-done
+# ranks. Nor do threads of a rank change anything: 16 groups are enough for each to take whole ones, 16
+# for four ranks of six threads are not, so that these share them.
+in_bf16() { # PRODUCTS RANKS-THREADS...
+    products=$1
+    shift
+    for cut in "$@"; do
+        expect 0 ranks "${cut%-*}" small.json --set plan.storage=bf16 --set "plan.arithmetic=$products" \
+            --set train.epochs=1 --set train.batch=128 --set "plan.threads=${cut#*-}" \
+            --set "run.folder=bf16-$products-$cut"
+        [ "$(digest "bf16-$products-$cut")" = "$(digest "bf16-$products-1-1")" ] ||
+            die "$products products: other weights on ${cut%-*} ranks of ${cut#*-} threads than on 1 of 1"
+    done
+}
+in_bf16 fp32 1-1 2-1 3-1 1-2 2-3
+in_bf16 auto 1-1 2-1 3-1 1-2 1-3 2-3 4-6
 expect 0 ranks 1 small.json --set train.epochs=1 --set train.batch=128 --set run.folder=fp32
-[ "$(digest bf16-1)" != "$(digest fp32)" ] || die "bf16 and fp32 end in one state"
+[ "$(digest bf16-fp32-1-1)" != "$(digest fp32)" ] || die "storage in bf16 and in fp32 end in one state"
 
 # Sums that are rounded on the way: the same run on the same ranks again, near the exact one.
 for run in once twice; do

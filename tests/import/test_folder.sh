@@ -87,6 +87,13 @@ tree; pillow "Image.new('L', (16385, 1)).save('bad/train/class0/wide.png')"
 refused 4 'bad/train/class0/wide.png: ' bad/train bad/test
 tree; chmod 000 bad/train/class2/000.JPEG
 [ "$(id -u)" = 0 ] || refused 4 'bad/train/class2/000.JPEG: ' bad/train bad/test
+tree; ln -sf nowhere bad/train/class2/000.JPEG # not even root reads that
+refused 4 'bad/train/class2/000.JPEG: ' bad/train bad/test
+
+expect 2 import folder good/train good/test -o no.h5 --square 16 --quality 50
+said err "--quality, which is --resize's alone"
+expect 2 import cifar10 good -o no.h5 --name a
+said err 'an option that belongs to import folder'
 
 # the shape of the trees
 tree; rm -r bad/test/class1

@@ -90,6 +90,16 @@ expect 2 synth --bogus
 expect 2 synth -q
 expect 2 info
 expect 2 info "$top/synth.h5" "$top/synth.h5"
+
+# in the folder that training searches
+expect 0 info "$top/synth.h5"
+cp "$top/out" "$top/wanted"
+export MBTRAIN_DATA="$top"
+expect 0 info synth.h5
+cmp -s "$top/out" "$top/wanted" || die "info finds another file by MBTRAIN_DATA: $(cat "$top/out")"
+expect 0 verify synth.h5
+expect 4 verify none.h5
+unset MBTRAIN_DATA
 expect 2 info --seed 3 "$top/synth.h5"
 expect 2 verify
 expect 2 import cifar10 -o "$top/x.h5"

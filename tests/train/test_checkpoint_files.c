@@ -76,8 +76,9 @@ static mbt_status try_save(place *p, int64_t step, bool best, int keep, mbt_erro
 {
     char digest[MBT_DIGEST_TEXT];
     fixture_at_step(&p->f, step);
-    return mbt_checkpoint_save(&p->f.state, p->folder, best, &(mbt_retention){.keep = keep}, digest,
-                               err);
+    const mbt_status status = mbt_checkpoint_save(&p->f.state, p->folder, best, digest, err);
+    return status ? status
+                  : mbt_checkpoint_prune(p->folder, step, &(mbt_retention){.keep = keep}, err);
 }
 
 static void save(place *p, int64_t step, bool best, int keep)
@@ -166,8 +167,8 @@ static void the_first_of_each_period_stays(void **state)
         char digest[MBT_DIGEST_TEXT];
         mbt_error err = {0};
         fixture_at_step(&p->f, 10 + i);
-        assert_int_equal(mbt_checkpoint_save(&p->f.state, p->folder, false, &keep, digest, &err),
-                         MBT_OK);
+        assert_int_equal(mbt_checkpoint_save(&p->f.state, p->folder, false, digest, &err), MBT_OK);
+        assert_int_equal(mbt_checkpoint_prune(p->folder, 10 + i, &keep, &err), MBT_OK);
         written_at(p, 10 + i, at[i]);
     }
     /* of seconds 0, 101 and 230, and the two newest */
@@ -407,9 +408,7 @@ static void what_stands_in_the_way_is_named(void **state)
     (void)snprintf(path, sizeof path, "%s/file", p->top);
     assert_int_equal(mbt_text_replace_file(path, "x", 1, &err), MBT_OK);
     char digest[MBT_DIGEST_TEXT];
-    assert_int_equal(
-        mbt_checkpoint_save(&p->f.state, path, false, &(mbt_retention){.keep = 1}, digest, &err),
-        MBT_FAILURE);
+    assert_int_equal(mbt_checkpoint_save(&p->f.state, path, false, digest, &err), MBT_FAILURE);
     assert_non_null(strstr(err.message, path));
     assert_int_equal(unlink(path), 0);
 }

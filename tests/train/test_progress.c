@@ -93,7 +93,7 @@ static void test_bar(void **state)
     (void)state;
     screen s;
     begin(&s, 1, 80, 30);
-    mbt_progress_begin(&s.progress, 3, 5, 0, 196);
+    mbt_progress_begin(&s.progress, 3, 5, 196);
     mbt_progress_show(&s.progress, 120, 512.4, 1.23454, 56.781, 192);
     finish(&s);
     assert_true(s.progress.terminal);
@@ -116,7 +116,7 @@ static void test_bar_fits_the_terminal(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         screen s;
         begin(&s, 1, cases[i].columns, 30);
-        mbt_progress_begin(&s.progress, 3, 5, 0, 196);
+        mbt_progress_begin(&s.progress, 3, 5, 196);
         mbt_progress_show(&s.progress, 120, 512.4, 1.23454, 56.781, 192);
         finish(&s);
         assert_memory_equal(s.text, erase, strlen(erase));
@@ -140,7 +140,7 @@ static void test_bar_fills(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         screen s;
         begin(&s, 1, 80, 30);
-        mbt_progress_begin(&s.progress, 3, 5, 0, 196);
+        mbt_progress_begin(&s.progress, 3, 5, 196);
         mbt_progress_show(&s.progress, cases[i].step, 512.4, 1.23454, 56.781, 192);
         finish(&s);
         assert_non_null(strstr(s.text, cases[i].bar));
@@ -152,7 +152,7 @@ static void test_bar_is_drawn_ten_times_a_second(void **state)
     (void)state;
     screen s;
     begin(&s, 1, 80, 30);
-    mbt_progress_begin(&s.progress, 1, 1, 0, 5000);
+    mbt_progress_begin(&s.progress, 1, 1, 5000);
     for (int i = 1; i <= 5000; i++) {
         fake_now += 0.001;
         mbt_progress_show(&s.progress, i, 512, 1, 50, 10);
@@ -167,7 +167,7 @@ static void test_log_line_ends_the_bar(void **state)
     (void)state;
     screen s;
     begin(&s, 1, 80, 30);
-    mbt_progress_begin(&s.progress, 1, 2, 0, 100);
+    mbt_progress_begin(&s.progress, 1, 2, 100);
     mbt_progress_show(&s.progress, 1, 512, 1, 50, 10);
     mbt_log_root(&s.log, MBT_LOG_WARN, "hello");
     int open_after_log = s.log.bar_open;
@@ -188,7 +188,7 @@ static void test_what_is_no_number(void **state)
     (void)state;
     screen s;
     begin(&s, 1, 200, 30);
-    mbt_progress_begin(&s.progress, 1, 1, 0, 0);
+    mbt_progress_begin(&s.progress, 1, 1, 0);
     mbt_progress_show(&s.progress, 1, INFINITY, NAN, NAN, INFINITY);
     fake_now += 1;
     mbt_progress_show(&s.progress, 1, 1e300, 1e300, -1e300, NAN);
@@ -205,7 +205,7 @@ static void test_pipe(void **state)
     int lines_at[4] = {0};
     begin(&s, 0, 0, 30);
     for (int epoch = 1; epoch <= 100; epoch++) { /* of a second each */
-        mbt_progress_begin(&s.progress, epoch, 100, 0, 10);
+        mbt_progress_begin(&s.progress, epoch, 100, 10);
         for (int i = 1; i <= 10; i++) {
             fake_now += 0.1;
             mbt_progress_show(&s.progress, i, 512.4, 1.23454, 56.781, 192);
@@ -240,7 +240,7 @@ static void test_pipe_intervals(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         screen s;
         begin(&s, 0, 0, cases[i].interval);
-        mbt_progress_begin(&s.progress, 1, 1, 0, 20000);
+        mbt_progress_begin(&s.progress, 1, 1, 20000);
         for (int step = 1; step <= 20500; step++) {
             fake_now += 0.001;
             mbt_progress_show(&s.progress, step, 512, 1, 50, 10);
@@ -259,7 +259,7 @@ static void test_who_is_silent(void **state)
         begin(&s, i % 2, 80, 1);
         s.log.rank = i < 2;
         s.log.level = i < 2 ? MBT_LOG_INFO : MBT_LOG_WARN;
-        mbt_progress_begin(&s.progress, 1, 1, 0, 10);
+        mbt_progress_begin(&s.progress, 1, 1, 10);
         fake_now += 100;
         mbt_progress_show(&s.progress, 1, 512, 1, 50, 10);
         mbt_progress_end(&s.progress);
@@ -276,7 +276,7 @@ static void test_dumb_terminal(void **state)
     begin(&s, 1, 80, 30);
     setenv("TERM", "dumb", 1);
     mbt_progress_init(&s.progress, &s.log, 30);
-    mbt_progress_begin(&s.progress, 1, 1, 0, 10);
+    mbt_progress_begin(&s.progress, 1, 1, 10);
     fake_now += 6;
     mbt_progress_show(&s.progress, 1, 512, 1, 50, 10);
     finish(&s);

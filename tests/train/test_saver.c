@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,6 +89,32 @@ static const char *digest_of(const place *p, const char *name)
     mbt_error err = {0};
     (void)snprintf(path, sizeof path, "%s/%s", p->checkpoints, name);
     return mbt_checkpoint_verify(path, digest, &err) == MBT_OK ? digest : "";
+}
+
+/* What cannot be removed does not make a checkpoint one that failed. */
+static void litter_is_told_apart(void **state)
+{
+    place *p = *state;
+    char path[256];
+    mbt_saved saved;
+    for (int step = 1; step <= 9; step++) { /* older files, the first of which cannot go */
+        (void)snprintf(path, sizeof path, "%s/step-%010d.h5%s", p->checkpoints, step,
+                       step == 1 ? "/file" : "");
+        FILE *file = NULL;
+        if (step == 1) {
+            char folder[256];
+            (void)snprintf(folder, sizeof folder, "%s/step-%010d.h5", p->checkpoints, step);
+            assert_int_equal(mkdir(folder, 0777), 0);
+        }
+        assert_non_null(file = fopen(path, "w"));
+        assert_int_equal(fclose(file), 0);
+    }
+    begin(p, MBT_SAVE_CHECKPOINT);
+    assert_true(mbt_saver_take(p->saver, true, &saved));
+    assert_int_equal(saved.failed, 0);
+    assert_int_equal(saved.litter.code, MBT_FAILURE);
+    assert_non_null(strstr(saved.litter.message, "step-0000000001.h5: cannot remove an old"));
+    assert_string_equal(digest_of(p, "last.h5"), saved.digest);
 }
 
 static void the_state_is_the_one_at_the_beginning(void **state)
@@ -207,6 +234,7 @@ int main(void)
         IN_FOLDER(signals_are_not_the_writers),
         IN_FOLDER(what_fails_is_told_and_the_rest_is_done),
         IN_FOLDER(what_is_not_finite_is_told_apart),
+        IN_FOLDER(litter_is_told_apart),
         IN_FOLDER(destroying_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
