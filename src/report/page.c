@@ -78,7 +78,7 @@ void page_style(FILE *out)
         ".confusion .zero{color:var(--faint)}",
         ".heat{display:block;width:100%;max-width:460px;margin:0 auto;image-rendering:pixelated;"
         "border:1px solid var(--rule)}",
-        ".bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:6px 12px;"
+        ".bars{display:grid;grid-template-columns:fit-content(50%) 1fr max-content;gap:6px 12px;"
         "align-items:center;font-size:13px;font-variant-numeric:tabular-nums}",
         ".bars>span:nth-child(3n){text-align:right}",
         ".bar{height:14px;border-radius:0 4px 4px 0;background:var(--tone-0);min-width:2px}",

@@ -49,9 +49,9 @@ static mbt_status say_diverged(mbt_comm *comm, bool mine, double lr, mbt_error *
 {
     const mbt_status status =
         mine ? mbt_fail(err, MBT_DIVERGED,
-                        "the loss or a gradient on %s is not finite, or too large to be summed "
-                        "(learning rate %g)",
-                        mbt_comm_host(comm), lr)
+                        "the loss or a gradient of rank %d on %s is not finite, or too large to be "
+                        "summed (learning rate %g)",
+                        mbt_comm_rank(comm), mbt_comm_host(comm), lr)
              : MBT_OK;
     return mbt_comm_agree(comm, status, err);
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # A data set that is missing, cut, flipped, empty, or no such thing: code 4, one line, no run folder.
 set -eu
+crash=$(realpath "$3")
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 prepare
@@ -53,6 +54,19 @@ spoilt two-channels-of-mean '/: attribute "mean": got 2 values, wanted 3'
 spoilt no-test '/test/images: not in the file'
 spoilt external '/test/images: got a link of kind "external", wanted hard links only'
 refused label-out-of-range.h5 'sample 7: got label 10, wanted 0 .. 9'
+
+# A file of another maker (our own block of 512 bytes off) that crashes HDF5 is a bad file, on any number
+# of ranks.
+tail -c +513 synth.h5 >foreign.h5
+expect 0 ranks 1 check small.json --set data.path=foreign.h5
+cp "$crash" crash.so # LD_PRELOAD takes blanks for separators
+for n in 1 3; do
+    expect 4 env LD_PRELOAD="$top/crash.so" timeout -k 5 "$patience" mpirun --oversubscribe --bind-to none -n "$n" \
+        "$train" small.json --set data.path=foreign.h5 --set run.folder=run
+    [ "$(wc -l <err)" = 1 ] || die "wanted one line: $(cat err)"
+    said err 'foreign.h5: bad file: reading it crashes the library (signal 11)'
+    [ ! -e run ] || die "foreign.h5: a run folder was made"
+done
 
 # More samples for validation than there are.
 for n in 1 3; do

@@ -21,6 +21,7 @@ for n in 1 3; do
     fails 2 "$n" '--resume: got "yes", wanted auto' small.json --resume=yes
     fails 2 "$n" '--force, --resume=auto: got both' small.json --resume=auto --force
     fails 2 "$n" '-x: unknown option' small.json -x
+    fails 2 "$n" '-n: unknown option' -np 4 small.json # meant for mpirun
 done
 [ ! -e runs ] || die "a run folder was made"
 
@@ -54,6 +55,21 @@ slurm 3 2
 slurm 0 0 MBTRAIN_ALLOW_SINGLETON=1
 alone 5 0 SLURM_JOB_ID=7 SLURM_STEP_ID=4294967291 SLURM_NTASKS=4
 alone 6 0 SLURM_JOB_ID=7 SLURM_STEP_ID=0 SLURM_NTASKS=1 SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0
+
+# Ranks whose libraries choose other kernels would give other bits.
+expect 1 timeout -k 5 "$patience" mpirun --oversubscribe --bind-to none -n 1 "$train" small.json : \
+    -n 2 env ONEDNN_MAX_CPU_ISA=SSE41 "$train" small.json
+[ "$(grep -c '^error: ' err)" = 1 ] || die "wanted one error: $(cat err)"
+grep -q '^error: rank 1: plan on .*: digest [0-9a-f]*, rank 0 has .*: the ranks run different libraries or processors' err ||
+    die "which rank and why: $(cat err)"
+[ ! -e runs ] || die "a run folder was made"
+
+# Two ranks on one core: one warning, with the map.
+core=$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')
+expect 0 timeout -k 5 "$patience" mpirun --oversubscribe --bind-to none -n 2 taskset -c "$core" "$train" small.json \
+    --set train.max_steps=1 --set run.folder=bound
+[ "$(grep -c '^warning: badly bound: 2 threads share 1 core of ' raw)" = 1 ] || die "no warning, or more: $(cat raw)"
+grep -A 1 '^warning: badly bound' raw | grep -Eq '^  ranks 0-1: .*, cores [0-9]+$' || die "no map: $(cat raw)"
 
 # --help and --version need no MPI, and one copy alone answers.
 expect 0 ranks 3 --version

@@ -15,8 +15,7 @@ diverges() {
     grep '^error: ' err >line
     grep -q '^error: step [0-9]*: .*not finite' line || die "what and where: $(cat line)"
     said line 'learning rate 100'
-    said line "on $(hostname) is not finite"
-    [ "$lib_ranks" = 1 ] || named line 'rank [0-9]'
+    named line "of rank [0-9] on $(hostname) is not finite"
     said line "$lib_text"
     [ "$(tail -n 1 err)" = "$(cat line)" ] || die "the error is not the last line: $(cat err)"
     [ ! -s out ] || die "stdout: $(cat out)"

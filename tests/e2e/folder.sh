@@ -69,6 +69,8 @@ for place, data in shown:
     assert got.shape == (96, 96, 3) and abs(got - numpy.asarray(wanted, numpy.float64)).mean() < 4, place
 PY
 
+"$python" "$here/page.py" page.html 1 || die "the page of encoded images"
+
 # Every crop and colour shift, streamed by 2 ranks, is that of 1 in memory.
 before=$(digest mobilenetv2-1)
 for how in crop=scaled hsl_hue=36 hsl_saturation=50 hsl_lightness=50 mean=123.68,116.779,103.939 deviation=1,1,1; do

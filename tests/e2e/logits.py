@@ -1,6 +1,6 @@
-"""Weights out and in against PyTorch: logits of the same network on the same images.
-logits.py take FILE NETWORK PREDICTIONS: FILE's weights in PyTorch's network give PREDICTIONS' logits.
-logits.py make FILE NETWORK: a file of drawn weights, and make.npy with the logits that belong to them.
+"""Weights out and in against PyTorch, by the documented examples: logits of the same network on the same images.
+logits.py take NETWORK PREDICTIONS: weights.h5 in PyTorch's network gives PREDICTIONS' logits.
+logits.py make NETWORK: made.h5 with drawn weights, and make.npy with the logits that belong to them.
 logits.py same PREDICTIONS: its logits are those of make.npy."""
 import os
 import sys
@@ -9,7 +9,8 @@ import h5py
 import numpy
 import torch
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden"))
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(here, "..", "golden"))
 import nets
 
 torch.set_num_threads(2)
@@ -35,31 +36,35 @@ def near(got, wanted):
     assert got.shape == wanted.shape and wanted.std() > 1e-3 and worst <= 1e-4, worst
 
 
+def documented(name):
+    """The example of src/train/README.md that reads or writes that file."""
+    with open(os.path.join(here, "..", "..", "src", "train", "README.md")) as f:
+        blocks = f.read().split("```python\n")[1:]
+    found = [b.split("```")[0] for b in blocks if f'"{name}"' in b.split("```")[0]]
+    assert len(found) == 1, found
+    return found[0]
+
+
 def stored(path):
     with h5py.File(path) as f:
         return f["test/logits"][()]
 
 
-verb, path = sys.argv[1:3]
+verb, name = sys.argv[1:3]
 if verb == "take":
-    net = nets.Network(sys.argv[3], 8, width=0.25)
-    with h5py.File(path) as f:
-        state = {name: torch.from_numpy(f[name][()]) for name in f}
-    left = net.load_state_dict(state, strict=False)
-    assert not left.unexpected_keys and all(k.endswith("num_batches_tracked") for k in left.missing_keys), left
-    near(stored(sys.argv[4]), logits(net))
+    net = nets.Network(name, 8, width=0.25)
+    exec(documented("weights.h5"), {"net": net})
+    near(stored(sys.argv[3]), logits(net))
 elif verb == "make":
     torch.manual_seed(3)
-    net = nets.Network(sys.argv[3], 8, width=0.25)
+    net = nets.Network(name, 8, width=0.25)
     for m in net.modules():
         if isinstance(m, torch.nn.BatchNorm2d):
             m.running_mean.normal_(0, 0.3)
             m.running_var.uniform_(0.5, 1.5)
             m.weight.data.uniform_(0.5, 1.5)
             m.bias.data.normal_(0, 0.3)
-    with h5py.File(path, "w") as f:
-        for name, value in net.state_dict().items():
-            f[name] = value.numpy()
+    exec(documented("made.h5"), {"net": net})
     numpy.save("make.npy", logits(net))
 else:
-    near(stored(path), numpy.load("make.npy"))
+    near(stored(name), numpy.load("make.npy"))

@@ -9,10 +9,10 @@ for network in mobilenetv2 igcv3d; do
     expect 0 ranks 2 small.json --set network.name=$network --set network.dropout=0 --set run.folder=out-$network
     expect 0 "$ckpt" export out-$network -o weights.h5
     expect 0 ranks 3 eval out-$network/checkpoints/last.h5 --predictions predictions.h5
-    "$python" "$here/logits.py" take weights.h5 $network predictions.h5 || die "$network: out"
+    "$python" "$here/logits.py" take $network predictions.h5 || die "$network: out"
 
     # Without a learning rate and with statistics that stay, training changes nothing.
-    "$python" "$here/logits.py" make made.h5 $network
+    "$python" "$here/logits.py" make $network
     expect 0 ranks 2 small.json --set network.name=$network --set network.dropout=0 --set train.epochs=1 \
         --set schedule.lr=0 --set train.bn_momentum=0 --set ema.decay=0 --set init.pretrained=made.h5 --set run.folder=in-$network
     said err ' 0 missing, 0 of another shape, 0 not used'

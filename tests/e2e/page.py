@@ -39,6 +39,12 @@ try:
             assert browser.ask("document.querySelectorAll('.key').length") == 5 * runs, where
             assert browser.ask("document.querySelectorAll('h2').length") == runs, where
             assert browser.ask("document.querySelectorAll('.confusion, .heat').length") == runs, where
+            for part in ("Confusion, images", "Worst classes, % right", "Most frequent mistakes",
+                         "Most confident mistakes"):
+                parts = f"[...document.querySelectorAll('section h3')].filter(h => h.textContent == '{part}').length"
+                assert browser.ask(parts) == runs, (where, part)
+            titles = "[...document.querySelectorAll('h3')].map(h => h.textContent)"
+            assert any("rate" in title.lower() for title in browser.ask(titles)), where
             assert browser.ask("document.querySelectorAll('.mistakes img').length") >= runs, where
             assert browser.ask("document.querySelectorAll('.split span').length") >= 4 * runs, where
             ink, paper = browser.ask(LUMINANCE)

@@ -116,6 +116,17 @@ while at < len(data):
 assert len(set(zlib.decompress(body))) > 20  # lines and letters, no blank sheet
 PY
 
+# More classes than a table of them holds, with names as long as they come.
+"$python" "$here/../import/make_tree.py" tree 40 2 1
+for split in train test; do
+    mv "tree/$split/class7" "tree/$split/a rather long name of a class, as taxonomies have them"
+done
+"$bin/mbt-data" import folder tree/train tree/test -o many.h5 --square 32 >/dev/null
+expect 0 ranks 1 small.json --set data.path=many.h5 --set train.epochs=1 --set run.folder=many
+expect 0 "$report" html many -o many.html
+"$python" "$here/page.py" many.html 1 || die "the page of 40 classes"
+grep -q 'class="heat"' many.html || die "40 classes as a table"
+
 # ---- comparison ----
 expect 0 "$report" compare runs/small-seed0 runs/small-seed1
 said out 'configurations differ in: run.folder, train.seed'

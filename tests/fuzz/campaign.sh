@@ -36,19 +36,18 @@ add_hdf5() { # FILE NAME
     /usr/bin/python3 "$top/tests/fuzz/oldest.py" "$corpus/seed-$2" "$work/oldest"
     mv "$work/oldest" "$corpus/seed-$2-old"
 }
-if [ -z "$(ls -A "$corpus")" ]; then
-    case $reader in
-    config) cp "$top"/configs/*.json "$corpus" ;;
-    dataset)
-        "$build/tests/fuzz/seed_dataset" "$work/seed.h5"
-        add_hdf5 "$work/seed.h5" dataset
-        ;;
-    checkpoint)
-        "$build/tests/fuzz/seed_checkpoint" "$work" 7 >/dev/null
-        add_hdf5 "$work/step-0000000007.h5" checkpoint
-        ;;
-    esac
-fi
+case $reader in # seeds that an older corpus lacks are new to it
+config) cp "$top"/configs/*.json "$corpus" ;;
+dataset)
+    "$build/tests/fuzz/seed_dataset" "$work/pixels.h5" "$work/encoded.h5"
+    add_hdf5 "$work/pixels.h5" dataset
+    add_hdf5 "$work/encoded.h5" encoded
+    ;;
+checkpoint)
+    "$build/tests/fuzz/seed_checkpoint" "$work" 7 >/dev/null
+    add_hdf5 "$work/step-0000000007.h5" checkpoint
+    ;;
+esac
 
 # A process of the fuzzer that crashes is replaced; what crashed it is judged below.
 limits="-timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=1024"

@@ -158,6 +158,24 @@ static void memory_grows_with_the_group_alone(void **state)
 
 /* What a convolution that multiplies in bf16 reads is kept so, and in evaluation what it writes
  * where nobody needs more; others read and write fp32. */
+/* Activations are stored once, as raw outputs of convolutions: of MobileNetV2 with downsampling 8,
+ * 7 MiB of an image in fp32, half of it in bf16 (the pooled features and logits stay fp32). */
+static void activations_are_stored_once(void **state)
+{
+    static const double most_mib[] = {[MBT_STORAGE_FP32] = 6.8, [MBT_STORAGE_BF16] = 3.6};
+    (void)state;
+    for (int storage = 0; storage < 2; storage++) {
+        mbt_plan_options options = options_of(16, 0, mbt_cpu_isa(), true);
+        options.storage = (mbt_storage)storage;
+        struct plan p = make("mobilenetv2", 1, &options);
+        const double mib = (double)p.plan->activation_bytes_per_image / (1024.0 * 1024.0);
+        if (mib > most_mib[storage] || mib < 0.9 * most_mib[storage]) {
+            fail_msg("storage %d: %.3f MiB an image, wanted %g", storage, mib, most_mib[storage]);
+        }
+        clear(&p);
+    }
+}
+
 static void check_bf16_around(const mbt_plan *plan, const mbt_segment *s)
 {
     const bool direct = s->source == MBT_SOURCE_DIRECT;
@@ -236,6 +254,7 @@ int main(void)
         cmocka_unit_test(tiles),
         cmocka_unit_test(digests_tell_choices_apart),
         cmocka_unit_test(memory_grows_with_the_group_alone),
+        cmocka_unit_test(activations_are_stored_once),
         cmocka_unit_test(bf16_is_taken_where_it_can_be),
         cmocka_unit_test(the_table_names_every_segment),
     };
