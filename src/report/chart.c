@@ -55,11 +55,13 @@ static bool is_point(const chart_series *s, int i)
     return isfinite(s->x[i]) && isfinite(s->y[i]);
 }
 
-/* The range widened to whole steps of 1, 2 or 5 times a power of ten. */
+/* The range widened to whole steps of 1, 2 or 5 times a power of ten. Values that hardly differ get
+ * room around them: their digits would fill the margin, and the difference would look large. */
 static struct axis make_axis(double least, double most)
 {
-    if (!(most > least)) {
-        const double room = fabs(least) > 0 ? fabs(least) * 0.5 : 1;
+    const double size = fmax(fabs(least), fabs(most));
+    if (!(most - least > 0.02 * size)) {
+        const double room = size > 0 ? size * 0.5 : 1;
         least -= room;
         most += room;
     }
