@@ -62,6 +62,12 @@ typedef enum mbt_decay_group {
     MBT_NO_DECAY_DEPTHWISE = 4,
 } mbt_decay_group;
 
+/* What the plan leaves out although it would be faster; bits of plan.without. */
+typedef enum mbt_without {
+    MBT_WITHOUT_FUSED = 1,
+    MBT_WITHOUT_OWN = 2,
+} mbt_without;
+
 typedef struct mbt_config_list {
     int count;
     double value[MBT_LIST_MAX];
@@ -173,6 +179,7 @@ typedef struct mbt_config {
         int storage;                  /* plan.storage: 0 fp32, 1 bf16 (mbt_storage of tensor.h) */
         mbt_arithmetic arithmetic;    /* plan.arithmetic */
         int64_t tile;                 /* plan.tile: images a tile, 0 = chosen by the plan */
+        unsigned without;             /* plan.without: array of "fused", "own"; none */
     } plan;
 } mbt_config;
 

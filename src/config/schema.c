@@ -20,6 +20,7 @@ static const char *const flip_names[] = {"random", "alternating", NULL};
 static const char *const init_names[] = {"he_fan_out", "he_fan_in", "seed", NULL};
 static const char *const decay_names[] = {"bn", "bias", "depthwise", NULL};
 static const char *const optimizer_names[] = {"sgd", "lars", "rmsprop", NULL};
+static const char *const without_names[] = {"fused", "own", NULL};
 static const char *const kernel_names[] = {"auto", "avx512_bf16", "avx512", "avx2", "x86-64", NULL};
 
 /* fields.c copies enums as int. */
@@ -31,6 +32,7 @@ _Static_assert(sizeof(mbt_reduce) == sizeof(int) && sizeof(mbt_schedule_kind) ==
                "enums are as wide as int");
 _Static_assert(MBT_NO_DECAY_BN == 1 && MBT_NO_DECAY_BIAS == 2 && MBT_NO_DECAY_DEPTHWISE == 4,
                "decay_names is in the order of the bits");
+_Static_assert(MBT_WITHOUT_FUSED == 1 && MBT_WITHOUT_OWN == 2, "as without_names");
 
 #define FIELD(member) offsetof(mbt_config, member), sizeof(((mbt_config *)0)->member)
 
@@ -210,6 +212,8 @@ static const mbt_row rows[] = {
      "what convolutions multiply in; sums and weights are fp32; auto: bf16 where all processors can"},
     {"plan.tile", MBT_ROW_I64, FIELD(plan.tile), "0", 0, 4096, NULL, "samples",
      "number that passes through a segment of the network at a time; 0: chosen by the plan"},
+    {"plan.without", MBT_ROW_FLAGS, FIELD(plan.without), "", 0, 0, without_names, "",
+     "for measuring: no segment as one kernel (fused), no convolutions but the library's (own)"},
 };
 /* clang-format on */
 

@@ -40,8 +40,8 @@ static void print_segment(const mbt_plan *plan, const mbt_segment *s, FILE *out)
     } else {
         (void)snprintf(kernels, sizeof kernels, "%s", s->k_pool != NULL ? s->k_pool->name : "-");
     }
-    (void)fprintf(out, "%-22s %-8s %-14s %-14s %4d %10" PRId64 " %12" PRId64 "  %-8s %s\n", s->name,
-                  op, input, output, s->tile, s->params, s->macs,
+    (void)fprintf(out, "%-22s %-8s %-14s %-14s %5d %4d %10" PRId64 " %12" PRId64 "  %-8s %s\n",
+                  s->name, op, input, output, s->z.block, s->tile, s->params, s->macs,
                   s->k_apply != NULL ? s->k_apply->name : "-", kernels);
 }
 
@@ -56,8 +56,9 @@ void mbt_plan_print(const mbt_plan *plan, const mbt_graph *graph, FILE *out)
                   plan->options.storage == MBT_STORAGE_BF16 ? "bf16" : "fp32",
                   plan->options.bf16 ? "bf16" : "fp32", plan->options.threads,
                   plan->options.threads > 1 ? "s" : "");
-    (void)fprintf(out, "%-22s %-8s %-14s %-14s %4s %10s %12s  %-8s %s\n", "segment", "op", "input",
-                  "output", "tile", "params", "MACs", "source", "forward/data/weights");
+    (void)fprintf(out, "%-22s %-8s %-14s %-14s %5s %4s %10s %12s  %-8s %s\n", "segment", "op",
+                  "input", "output", "block", "tile", "params", "MACs", "source",
+                  "forward/data/weights");
     for (int i = 0; i < plan->n_segments; i++) {
         print_segment(plan, &plan->segments[i], out);
     }

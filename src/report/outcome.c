@@ -17,9 +17,13 @@ enum { DIFFERENCE_BYTES = 2048 };
 
 /* Keys, and beginnings of keys, that change no result, or another one in every run of a table. */
 static const char *const of_no_weight[] = {
-    "run.",           "data.path",       "data.memory",  "data.prefetch",
-    "train.seed",     "train.max_steps", "plan.kernels", "plan.threads",
-    "evaluate.every", "evaluate.flip",   "checkpoint.",  NULL,
+    "run.",           "data.path",
+    "data.memory",    "data.prefetch",
+    "train.seed",     "train.max_steps",
+    "plan.kernels",   "plan.threads",
+    "plan.tile",      "plan.without",
+    "evaluate.every", "evaluate.flip",
+    "checkpoint.",    NULL,
 };
 
 void mbt_outcome_difference(const mbt_config *a, const mbt_config *b, char *out, size_t bytes)

@@ -180,6 +180,8 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
         .bf16 = s->config.plan.arithmetic != MBT_ARITHMETIC_FP32 && isa >= MBT_ISA_AVX512_BF16,
         .threads = (int)s->config.plan.threads,
         .training = training,
+        .pass_by_pass = (s->config.plan.without & MBT_WITHOUT_FUSED) != 0,
+        .library = (s->config.plan.without & MBT_WITHOUT_OWN) != 0,
         .bn_eps = s->config.train.bn_eps,
     };
     return make_workers(s, &request, &options, err);

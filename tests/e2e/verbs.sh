@@ -44,6 +44,22 @@ total 3504872 300774272 "$configs/cifar10_mobilenetv2_ds8_5ep.json" --set networ
 total 3491688 312970176 "$configs/cifar10_igcv3d_ds8_5ep.json" --set network.downsampling=32
 # The same on any number of ranks, but for what the library takes for itself, which is measured, and
 # for sums, which ranks of one node have in its memory.
+# What the plan chose is printed, and can be forced.
+tells() { # TEXT SETTINGS...: whether the plan of a network with narrow and with depthwise layers has it
+    text=$1
+    shift
+    expect 0 ranks 1 plan small.json --set network.name=igcv3d "$@"
+    grep -q -- "$text" out
+}
+if tells ' kernels up to avx512'; then
+    tells 'fused avx512/avx512' || die "no fused kernels: $(cat out)"
+    tells 'avx512/avx512/avx512' || die "no own convolutions: $(cat out)"
+    ! tells fused --set plan.without=fused || die "fused kernels were left out: $(cat out)"
+    ! tells 'avx512/avx512/avx512' --set plan.without=own || die "own kernels were left out: $(cat out)"
+    tells 'x32x32 *8 ' --set plan.kernels=avx2 || die "the layout of avx2: $(cat out)"
+    tells 'x32x32 *16 *2 ' --set plan.tile=2 || die "the tile: $(cat out)"
+fi
+
 planned() { sed -E 's/^(memory +)[0-9.]+( MiB a rank: .*, sums )[0-9.]+(, .*, code )[0-9.]+/\1\2\3/' out; }
 expect 0 ranks 1 plan small.json
 matches out '^memory +[0-9.]+ MiB a rank: plan .*, sums 2\.2, .* code [0-9.]+, saving [0-9.]+$'
