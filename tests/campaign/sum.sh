@@ -9,7 +9,7 @@ awk -F, 'NR > 1 {
         for (i = 1; i <= n; i++) {
             split(fields[i], pair, "=")
             key = $2 " " pair[1]
-            if (pair[1] ~ /^(interval|of|calls|mallocs|steps|last_step)$/) continue
+            if (pair[1] ~ /^(interval|of|calls|mallocs|steps|last_step|edges|corpus|open|crashes_of_hdf5_handled)$/) continue
             if (!(key in sum)) order[++keys] = key
             if (pair[1] ~ /^most_/) sum[key] = pair[2] > sum[key] ? pair[2] : sum[key]
             else sum[key] += pair[2]

@@ -3,13 +3,16 @@
 # counts. Ends with 1 when a finding is open: anything but a crash inside the HDF5 library that the
 # programs report as a bad file.
 # Usage: tests/fuzz/campaign.sh config|dataset|checkpoint SECONDS [FOLDER]
-# FOLDER (build-fuzz/campaign) keeps corpus, findings and counts.csv; MBT_FUZZ_BUILD the build.
+# FOLDER keeps corpus, findings and counts.csv; without it they are kept in build-fuzz/campaign, and counted
+# in tests/campaign/counts.csv. MBT_FUZZ_BUILD: the build; MBT_FUZZ_SEED: libFuzzer's seed.
 set -eu
 reader=${1:?usage: campaign.sh config|dataset|checkpoint SECONDS [FOLDER]}
 seconds=${2:?usage: campaign.sh READER SECONDS [FOLDER]}
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${MBT_FUZZ_BUILD:-$top/build-fuzz}
 folder=${3:-$build/campaign}
+counts=${3:-$top/tests/campaign}/counts.csv
+seed=${MBT_FUZZ_SEED:-$(($(date +%s) % 2147483648))}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 corpus=$folder/$reader/corpus
@@ -53,7 +56,7 @@ esac
 limits="-timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=1024"
 ln -s "$folder/$reader" "$work/state"
 # shellcheck disable=SC2086 # options
-"$fuzzer" -fork=1 -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 $limits -max_len=65536 \
+"$fuzzer" -fork=1 -seed="$seed" -ignore_crashes=1 -ignore_ooms=1 -ignore_timeouts=1 $limits -max_len=65536 \
     -max_total_time="$seconds" -artifact_prefix="$work/state/found/" "$work/state/corpus" >"$work/out" 2>&1 || true
 runs=$(sed -n 's/^#\([0-9]*\): cov:.*/\1/p' "$work/out" | tail -n 1)
 edges=$(sed -n 's/^#[0-9]*: cov: \([0-9]*\).*/\1/p' "$work/out" | tail -n 1)
@@ -92,8 +95,9 @@ for file in "$found"/*; do
     fi
 done
 
-counts=$folder/counts.csv
-[ -e "$counts" ] || echo 'date,reader,seconds,runs,edges,corpus,crashes of HDF5 handled,open findings' >"$counts"
-echo "$(date -u +%FT%TZ),$reader,$seconds,$runs,$edges,$(find "$corpus" -type f | wc -l),$library,$open" >>"$counts"
+result=passed
+[ "$open" = 0 ] || result=failed
+[ -e "$counts" ] || echo 'date,campaign,seed,seconds,commit,result,counts' >"$counts"
+echo "$(date -u +%F),fuzz_$reader,$seed,$seconds,$("$build/bin/mbt-data" --version | sed -n 's/^commit: //p'),$result,runs=$runs edges=$edges corpus=$(find "$corpus" -type f | wc -l) crashes_of_hdf5_handled=$library open=$open" >>"$counts"
 tail -n 1 "$counts"
 [ "$open" = 0 ]
