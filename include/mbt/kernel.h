@@ -57,7 +57,7 @@ typedef struct mbt_conv_desc {
     mbt_layout in, out;
     int kernel, stride, pad; /* square */
     bool depthwise, image;
-    bool library; /* no kernel of ours, even where the table prefers it (measuring) */
+    bool without_own; /* no kernel of ours, even where the table prefers it (measuring) */
     /* Products are of bfloat16: forward and backward weights read `in`, both backward passes the
      * gradient of out, as bf16 maps, and weights are rounded. Sums and all results are fp32, but
      * with bf16_out what forward writes. */

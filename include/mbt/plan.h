@@ -35,7 +35,7 @@ typedef struct mbt_plan_options {
                       weights, and maps share memory over time */
     double bn_eps; /* added to variances */
     bool pass_by_pass;             /* no segment as one kernel, even where the table has one */
-    bool library;                  /* convolutions by the library alone */
+    bool without_own;              /* convolutions by the library alone */
     const struct mbt_plan *shares; /* plan of the same network, for another image size or another
                                       thread, whose weights and gradient are used; NULL: the plan
                                       has its own */

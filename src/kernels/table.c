@@ -40,9 +40,10 @@ static bool partial_or_narrow_pointwise(mbt_isa isa, const void *desc)
     const mbt_conv_desc *conv = desc;
     const int c = conv->in.c / conv->in.sections, o = conv->out.c / conv->out.sections;
     (void)isa;
-    return !conv->library && !conv->image && !conv->depthwise && !conv->bf16 && conv->kernel == 1 &&
-           conv->stride == 1 && conv->pad == 0 && conv->in.block == 16 && conv->out.block == 16 &&
-           conv->in.sections == conv->out.sections && (c % 16 != 0 || o % 16 != 0 || narrow(conv));
+    return !conv->without_own && !conv->image && !conv->depthwise && !conv->bf16 &&
+           conv->kernel == 1 && conv->stride == 1 && conv->pad == 0 && conv->in.block == 16 &&
+           conv->out.block == 16 && conv->in.sections == conv->out.sections &&
+           (c % 16 != 0 || o % 16 != 0 || narrow(conv));
 }
 
 /* Larger kernels have no backward passes in bf16: oneDNN 2.6.3 leaves the gradient of weights that

@@ -170,7 +170,7 @@ static mbt_status choose(mbt_plan *plan, mbt_segment *s, mbt_error *err)
     const mbt_isa isa = plan->options.isa;
     const bool training = plan->options.training;
     mbt_status status = MBT_OK;
-    s->conv.library = plan->options.library;
+    s->conv.without_own = plan->options.without_own;
     choose_arithmetic(plan, s);
     s->tile = choose_tile(plan, s);
     if (s->source == MBT_SOURCE_APPLY) {

@@ -38,6 +38,12 @@ void mbt_ema_step(const mbt_config *config, bool first, size_t n_floats, const f
     }
 }
 
+int64_t mbt_ema_samples(const mbt_setup *setup)
+{
+    const int64_t wanted = setup->config.ema.bn_samples;
+    return wanted < setup->n_train ? wanted : setup->n_train;
+}
+
 /* How the images are cut into groups: k of n. */
 struct cut {
     int k, n;
@@ -45,8 +51,7 @@ struct cut {
 
 static struct cut cut_samples(const mbt_setup *setup)
 {
-    const int64_t wanted = setup->config.ema.bn_samples;
-    const int64_t samples = wanted < setup->n_train ? wanted : setup->n_train;
+    const int64_t samples = mbt_ema_samples(setup);
     return samples < setup->group ? (struct cut){1, (int)samples}
                                   : (struct cut){(int)(samples / setup->group), setup->group};
 }

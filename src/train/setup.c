@@ -181,7 +181,7 @@ static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool traini
         .threads = (int)s->config.plan.threads,
         .training = training,
         .pass_by_pass = (s->config.plan.without & MBT_WITHOUT_FUSED) != 0,
-        .library = (s->config.plan.without & MBT_WITHOUT_OWN) != 0,
+        .without_own = (s->config.plan.without & MBT_WITHOUT_OWN) != 0,
         .bn_eps = s->config.train.bn_eps,
     };
     return make_workers(s, &request, &options, err);
@@ -327,10 +327,11 @@ mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *conf
 
 void mbt_setup_alive(mbt_setup *setup)
 {
-    mbt_error again = {0}; /* the run's next check says it once more */
+    mbt_error lost = {0};
     mbt_pulse_beat(mbt_watchdog_pulse(setup->watchdog));
-    const mbt_status lost = setup->run != NULL ? mbt_run_beat(setup->run, &again) : MBT_OK;
-    (void)lost;
+    if (setup->run != NULL && mbt_run_beat(setup->run, &lost) != MBT_OK) {
+        setup->run = NULL; /* another's by now; the run's next check says so */
+    }
 }
 
 void mbt_setup_clear(mbt_setup *setup)

@@ -30,10 +30,7 @@ static mbt_status held_out(trainer *t, const mbt_split *split, const uint32_t *i
 static mbt_status re_estimate(trainer *t, mbt_error *err)
 {
     mbt_setup *setup = t->setup;
-    const mbt_config *config = &setup->config;
-    const int64_t images =
-        config->ema.bn_samples < setup->n_train ? config->ema.bn_samples : setup->n_train;
-    const double steps = 1 + (double)images / (double)config->train.batch;
+    const double steps = 1 + (double)mbt_ema_samples(setup) / (double)setup->config.train.batch;
     const double expected_s = t->statistics_s > 0 ? t->statistics_s : steps * t->longest_s;
     int64_t stop = mbt_stop_wanted(trainer_reserve_s(t) + expected_s);
     mbt_comm_sum(setup->comm, MBT_COMM_I64, &stop, 1);

@@ -20,12 +20,11 @@ typedef struct trainer {
     mbt_progress bar;
     int64_t steps_per_epoch, total_steps;
     mbt_keeper keeper;
-    int64_t images;   /* trained since this process began */
-    double began;     /* clock at which the running epoch began here */
-    double start_s;   /* seconds of the epoch that an earlier process spent */
-    double longest_s; /* a step took */
-    double
-        statistics_s; /* the longest pass for the averaged weights' statistics took; 0: none yet */
+    int64_t images;      /* trained since this process began */
+    double began;        /* clock at which the running epoch began here */
+    double start_s;      /* seconds of the epoch that an earlier process spent */
+    double longest_s;    /* a step took */
+    double statistics_s; /* the longest mbt_ema_statistics took; 0: none yet */
     bool stop;
     recorder recorder;
 } trainer;

@@ -19,6 +19,10 @@ typedef struct small_setup {
 void small_setup_make(small_setup *s, const mbt_config *config);
 void small_setup_clear(small_setup *s);
 
+/* Signs of life given to the run of a setup, in programs linked with --wrap=mbt_run_beat: the run
+ * is not looked at. */
+extern int small_setup_beats;
+
 /* Training image `id` normalised, in double arithmetic: value of channel c at (y, x). */
 double small_setup_pixel(const small_setup *s, int id, int c, int y, int x);
 

@@ -97,16 +97,12 @@ static void litter_is_told_apart(void **state)
     place *p = *state;
     char path[256];
     mbt_saved saved;
-    for (int step = 1; step <= 9; step++) { /* older files, the first of which cannot go */
-        (void)snprintf(path, sizeof path, "%s/step-%010d.h5%s", p->checkpoints, step,
-                       step == 1 ? "/file" : "");
-        FILE *file = NULL;
-        if (step == 1) {
-            char folder[256];
-            (void)snprintf(folder, sizeof folder, "%s/step-%010d.h5", p->checkpoints, step);
-            assert_int_equal(mkdir(folder, 0777), 0);
-        }
-        assert_non_null(file = fopen(path, "w"));
+    (void)snprintf(path, sizeof path, "%s/step-0000000001.h5", p->checkpoints);
+    assert_int_equal(mkdir(path, 0777), 0); /* the oldest of ten, which cannot go */
+    for (int step = 2; step <= 9; step++) {
+        (void)snprintf(path, sizeof path, "%s/step-%010d.h5", p->checkpoints, step);
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
         assert_int_equal(fclose(file), 0);
     }
     begin(p, MBT_SAVE_CHECKPOINT);
