@@ -33,6 +33,15 @@ int mbt_text_nearest(const char *word, const char *const *names, int n_names);
 mbt_status mbt_text_read_file(const char *path, size_t max_bytes, char **data, size_t *bytes,
                               mbt_error *err) MBT_WARN_UNUSED;
 
+/* Makes and opens, for reading and writing, the hidden file "<folder>/.<name>.tmp-<pid>-<k>" beside
+ * `path`. Another process may use the same pid on another host or have died with it: k is the first
+ * that is free. temporary: its name, MBT_PATH_BYTES. *fd: the caller's, -1 on failure. */
+mbt_status mbt_text_temporary(const char *path, char *temporary, int *fd,
+                              mbt_error *err) MBT_WARN_UNUSED;
+
+/* All the bytes, a MiB a call; 0, or -1 with errno. */
+int mbt_text_write(int fd, const void *data, size_t bytes) MBT_WARN_UNUSED;
+
 /* Writes, flushes and renames into place, so that the file is old or new, never half.
  * Folder is fsynced too. MBT_FAILURE names the path, the call and errno's text. */
 mbt_status mbt_text_replace_file(const char *path, const void *data, size_t bytes,

@@ -12,6 +12,9 @@
 
 /* ---- one step ---- */
 
+/* 64-bit integers that all ranks sum at the end of a step, in one message: counts and flags. */
+enum { MBT_STEP_COUNTS = 6 };
+
 /* What a step needs beside the setup; plain data. */
 typedef struct mbt_step {
     mbt_setup *setup;

@@ -82,42 +82,45 @@ done:
     return status;
 }
 
-/* Everything or -1 with errno. */
-static int write_all(int fd, const char *data, size_t bytes)
+int mbt_text_write(int fd, const void *data, size_t bytes)
 {
+    enum { PIECE = 1 << 20 };
+    const char *next = data;
     while (bytes > 0) {
-        ssize_t put = write(fd, data, bytes);
+        ssize_t put = write(fd, next, bytes < PIECE ? bytes : PIECE);
         if (put < 0 && errno == EINTR) {
             continue;
         }
         if (put < 0) {
             return -1;
         }
-        data += put;
+        next += put;
         bytes -= (size_t)put;
     }
     return 0;
 }
 
-/* A new file beside `path`; its name goes to `temporary` (MBT_PATH_BYTES). Another process may use
- * the same number on another host or have died with it: the next one is tried. */
-static mbt_status open_temporary(const char *path, char *temporary, int *fd, mbt_error *err)
+mbt_status mbt_text_temporary(const char *path, char *temporary, int *fd, mbt_error *err)
 {
     enum { TRIES = 100 };
+    const char *slash = strrchr(path, '/');
+    const int folder = slash ? (int)(slash + 1 - path) : 0;
     *fd = -1;
     for (int i = 0; i < TRIES && *fd < 0; i++) {
-        mbt_status status = mbt_text_format(temporary, MBT_PATH_BYTES, err, "path", "%s.tmp.%ld.%d",
-                                            path, (long)getpid(), i);
+        mbt_status status =
+            mbt_text_format(temporary, MBT_PATH_BYTES, err, path, "%.*s.%s.tmp-%ld-%d", folder,
+                            path, path + folder, (long)getpid(), i);
         if (status) {
             return status;
         }
-        *fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        *fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (*fd < 0 && errno != EEXIST) {
             break;
         }
     }
     if (*fd < 0) {
-        return mbt_fail(err, MBT_FAILURE, "%s: cannot be created: %s", temporary, strerror(errno));
+        return mbt_fail(err, MBT_FAILURE, "%s: cannot create a temporary file beside it: %s", path,
+                        strerror(errno));
     }
     return MBT_OK;
 }
@@ -148,11 +151,11 @@ mbt_status mbt_text_replace_file(const char *path, const void *data, size_t byte
 {
     char temporary[MBT_PATH_BYTES];
     int fd = -1;
-    mbt_status status = open_temporary(path, temporary, &fd, err);
+    mbt_status status = mbt_text_temporary(path, temporary, &fd, err);
     if (status) {
         return status;
     }
-    if (write_all(fd, data, bytes) != 0) {
+    if (mbt_text_write(fd, data, bytes) != 0) {
         status = mbt_fail(err, MBT_FAILURE, "%s: write: %s", temporary, strerror(errno));
         goto done;
     }

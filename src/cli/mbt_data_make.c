@@ -4,6 +4,7 @@
 
 #include "mbt/dataset.h"
 #include "mbt/import.h"
+#include "mbt/stop.h"
 #include "mbt_data.h"
 
 enum { QUALITY = 95, QUALITY_MAX = 100, SQUARE_MAX = 1024 };
@@ -79,8 +80,11 @@ static mbt_status import_folder(const struct options *options, mbt_error *err)
         .quality = options->quality > 0 ? (int)options->quality : QUALITY,
         .left_out = options->skip ? say_left_out : NULL,
     };
-    return mbt_import_folder(options->arguments[2], options->arguments[3], &folder, options->output,
-                             err);
+    /* It may take an hour, and what is there of the file by then is to go with it. */
+    status = mbt_stop_install(err);
+    return status ? status
+                  : mbt_import_folder(options->arguments[2], options->arguments[3], &folder,
+                                      options->output, err);
 }
 
 mbt_status mbt_data_import(const struct options *options, mbt_error *err)

@@ -11,6 +11,7 @@
 #include "folder_list.h"
 #include "mbt/dataset.h"
 #include "mbt/import.h"
+#include "mbt/stop.h"
 #include "mbt/text.h"
 
 enum { RGB = 3 };
@@ -165,7 +166,10 @@ static mbt_status take_tree(struct import *import, int split, const struct folde
         for (int64_t c = 0; c < tree->n_classes && status == MBT_OK; c++) {
             const struct folder_class *class = &tree->classes[c];
             bool taken = false;
-            if (k < class->n_files) {
+            if (mbt_stop_wanted(0)) {
+                status = mbt_fail(err, MBT_FAILURE, "%s: import stopped by %s, nothing is written",
+                                  tree->path, mbt_stop_reason());
+            } else if (k < class->n_files) {
                 status = take_file(import, split, tree->path, class->name, class->files[k],
                                    (int32_t)c, &taken, err);
                 n_taken[c] += taken;

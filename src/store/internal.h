@@ -107,10 +107,6 @@ bool store_block_parse(const char block[MBT_USER_BLOCK_BYTES], char digest[MBT_D
  * version than ours. */
 bool store_seal_superblock(unsigned char *image, size_t bytes) MBT_WARN_UNUSED;
 
-/* Creates "<folder>/.<name>.tmp-<pid>-<k>", the first k that is free, and names it. The
- * descriptor, or -1. */
-int store_temporary(const char *path, char temporary[MBT_PATH_BYTES], mbt_error *err);
-
 /* Digest and length of what follows the user block. */
 mbt_status store_digest_rest(int fd, const char *path, char digest[MBT_DIGEST_TEXT],
                              uint64_t *bytes, mbt_error *err) MBT_WARN_UNUSED;

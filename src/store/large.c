@@ -25,10 +25,11 @@ mbt_status mbt_store_create_large(const char *path, mbt_store **store, mbt_error
     if (made == NULL) {
         return mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
     }
-    const int fd = store_temporary(path, made->temporary, err);
-    if (fd < 0) {
+    int fd;
+    const mbt_status status = mbt_text_temporary(path, made->temporary, &fd, err);
+    if (status != MBT_OK) {
         free(made);
-        return MBT_FAILURE;
+        return status;
     }
     (void)close(fd);
     return store_give(

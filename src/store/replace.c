@@ -10,51 +10,12 @@
 
 #include "internal.h"
 
-enum { PIECE = 1 << 20, NAME_TRIES = 100 };
+enum { PIECE = 1 << 20 };
 
 static mbt_status fail_at(const char *path, const char *step, mbt_error *err)
 {
     int code = errno; /* before anything else can change it */
     return mbt_fail(err, MBT_FAILURE, "%s: %s: %s", path, step, strerror(code));
-}
-
-int store_temporary(const char *path, char temporary[MBT_PATH_BYTES], mbt_error *err)
-{
-    const char *slash = strrchr(path, '/');
-    int folder = slash != NULL ? (int)(slash + 1 - path) : 0;
-    int fd = -1;
-    for (int k = 0; fd < 0 && k < NAME_TRIES; k++) {
-        if (mbt_text_format(temporary, MBT_PATH_BYTES, err, path, "%.*s.%s.tmp-%ld-%d", folder,
-                            path, path + folder, (long)getpid(), k) != MBT_OK) {
-            return -1;
-        }
-        fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd < 0 && errno != EEXIST) {
-            break;
-        }
-    }
-    if (fd < 0) {
-        (void)fail_at(path, "cannot create a temporary file beside it", err);
-    }
-    return fd;
-}
-
-static mbt_status write_all(int fd, const char *path, const void *data, size_t bytes,
-                            mbt_error *err)
-{
-    const char *next = data;
-    while (bytes > 0) {
-        ssize_t n = write(fd, next, bytes < PIECE ? bytes : PIECE);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return fail_at(path, "cannot write", err);
-        }
-        next += n;
-        bytes -= (size_t)n;
-    }
-    return MBT_OK;
 }
 
 mbt_status store_digest_rest(int fd, const char *path, char digest[MBT_DIGEST_TEXT],
@@ -153,15 +114,14 @@ mbt_status store_replace(const char *path, const char block[MBT_USER_BLOCK_BYTES
                          const void *image, size_t bytes, const char *digest, mbt_error *err)
 {
     char temporary[MBT_PATH_BYTES];
-    int fd = store_temporary(path, temporary, err);
-    if (fd < 0) {
-        return MBT_FAILURE;
-    }
-    mbt_status status = write_all(fd, path, block, MBT_USER_BLOCK_BYTES, err);
-    if (status == MBT_OK) {
-        status = write_all(fd, path, image, bytes, err);
-    }
+    int fd;
+    mbt_status status = mbt_text_temporary(path, temporary, &fd, err);
     if (status != MBT_OK) {
+        return status;
+    }
+    if (mbt_text_write(fd, block, MBT_USER_BLOCK_BYTES) != 0 ||
+        mbt_text_write(fd, image, bytes) != 0) {
+        status = fail_at(path, "cannot write", err);
         (void)close(fd);
         (void)unlink(temporary);
         return status;

@@ -4,12 +4,10 @@
 #include <math.h>
 
 #include "mbt/sampler.h"
+#include "mbt/trainer.h"
 
 /* Where only one rank was measured: what two cores of one machine reach in shared memory, about. */
 static const mbt_link assumed_node = {5e-6, 1e-9};
-
-/* The step's counts and flags: one blocking sum. */
-enum { TAIL_BYTES = 48 };
 
 int mbt_predict_element(mbt_reduce reduce)
 {
@@ -66,7 +64,7 @@ static double reduction_of(const mbt_basis *b, mbt_link net, int ranks, int node
         all_cores += cores;
     }
     const double after = fmax(0, now - b->backward_s - all_cores);
-    return all_cores + after + mbt_predict_sum(ranks, nodes, TAIL_BYTES, node, net, &cores);
+    return all_cores + after + mbt_predict_sum(ranks, nodes, MBT_STEP_COUNTS * 8, node, net, &cores);
 }
 
 static int groups_of(int batch, int group, int ranks)

@@ -124,7 +124,7 @@ static void sweep(const char *folder)
 {
     static const char *const leftovers[] = {".probe-",          ".metrics.h5.tmp-",
                                             ".about.h5.tmp-",   ".predictions.h5.tmp-",
-                                            "metrics.csv.tmp.", "config.json.tmp."};
+                                            ".metrics.csv.tmp-", ".config.json.tmp-"};
     char path[MBT_PATH_BYTES];
     DIR *listing = opendir(folder);
     for (const struct dirent *entry = listing ? readdir(listing) : NULL; entry;

@@ -10,6 +10,7 @@
 
 /* What all ranks learn of a step in one message of integers. */
 enum { TAIL_SAMPLES, TAIL_TOP1, TAIL_TOP5, TAIL_LOSS, TAIL_BAD, TAIL_STOP, TAIL_COUNT };
+_Static_assert((int)TAIL_COUNT == (int)MBT_STEP_COUNTS, "the prediction counts on as many");
 
 mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
 {

@@ -146,7 +146,7 @@ static void left_over_temporary_is_no_obstacle(void **state)
     (void)state;
     mbt_error err;
     char left_over[64];
-    snprintf(left_over, sizeof left_over, "f.tmp.%ld.0", (long)getpid());
+    snprintf(left_over, sizeof left_over, ".f.tmp-%ld-0", (long)getpid());
     FILE *file = fopen(left_over, "w");
     assert_non_null(file);
     fclose(file);

@@ -13,5 +13,5 @@ result=passed
 "$here/$campaign.sh" "$build/bin" "$build/tests/campaign/libfault.so" "$seed" "$seconds" \
     "$build/tests/campaign/flip" >"$out" || result=failed
 cat "$out"
-echo "$(date -u +%Y-%m-%d),$campaign,$seed,$seconds,$("$build/bin/mbtrain" --version | sed -n 's/^commit: //p'),$result,$(tail -n 1 "$out" | tr -d ,)" >>"$here/counts.csv"
+"$here/count.sh" "$here/counts.csv" "$campaign" "$seed" "$seconds" "$build/bin/mbtrain" "$result" "$(tail -n 1 "$out")"
 [ "$result" = passed ]

@@ -97,7 +97,6 @@ done
 
 result=passed
 [ "$open" = 0 ] || result=failed
-[ -e "$counts" ] || echo 'date,campaign,seed,seconds,commit,result,counts' >"$counts"
-echo "$(date -u +%F),fuzz_$reader,$seed,$seconds,$("$build/bin/mbt-data" --version | sed -n 's/^commit: //p'),$result,runs=$runs edges=$edges corpus=$(find "$corpus" -type f | wc -l) crashes_of_hdf5_handled=$library open=$open" >>"$counts"
-tail -n 1 "$counts"
+"$top/tests/campaign/count.sh" "$counts" "fuzz_$reader" "$seed" "$seconds" "$build/bin/mbt-data" "$result" \
+    "runs=$runs edges=$edges corpus=$(find "$corpus" -type f | wc -l) crashes_of_hdf5_handled=$library open=$open"
 [ "$open" = 0 ]

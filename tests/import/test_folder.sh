@@ -158,6 +158,25 @@ spoilt short-shard '/train/bytes/00000: its '
 spoilt external-shard '/train/bytes/00000: got a link of kind "external", wanted hard links only'
 spoilt schema-3 'schema: got version 3, wanted 1 or 2'
 
+# stopped in the middle: the old file stays, nothing is left beside it
+cp -R good many
+"$python" -c "import os
+for k in range(60000):
+    os.link('good/train/class0/000.jpg', f'many/train/class{k % 3}/again{k}.jpg')"
+cp tree.h5 many.h5
+"$data" import folder many/train many/test -o many.h5 >out 2>err &
+waited=0
+until [ -n "$(find . -maxdepth 1 -name '.many.h5.tmp-*' -size +100k)" ]; do
+    [ $((waited += 1)) -lt 100 ] || die "no import is under way: $(cat out err)"
+    sleep 0.1
+done
+kill -TERM $!
+code=0; wait $! || code=$?
+[ "$code" = 1 ] || die "stopped: exit code $code: $(cat out err)"
+said err "many/train: import stopped by signal 15 (Terminated), nothing is written"
+cmp tree.h5 many.h5 || die "a stopped import changed its output"
+[ -z "$(find . -maxdepth 1 -name '.many*')" ] || die "left behind: $(find . -maxdepth 1 -name '.many*')"
+
 # usage
 for wrong in "good/train" "good/train good/test more" "good/train good/test --square 8 --resize 8" \
     "good/train good/test --square 0" "good/train good/test --square 2000" "good/train good/test --quality 101" \

@@ -5,10 +5,10 @@
 #   default: 5 rounds of mobilenetv2:8 igcv3d:8 mobilenetv2:4 igcv3d:4
 #   MBTRAIN: the program (build-dev/bin/mbtrain). Needs python3-torch and libjemalloc2.
 # mbtrain trains with activations kept in fp32, in bf16, and multiplied in bf16 too (where the processor
-# can); PyTorch in fp32, and under autocast to bf16.
+# can); PyTorch in fp32, and in bf16: training under autocast, evaluating with weights of bf16.
 # PyTorch runs at the best settings found for it: jemalloc with huge pages, AVX-512; training
 # MobileNetV2 in two processes and channels_last, IGCV3-D in one process of two threads; evaluation
-# traced, optimised for inference, in two processes.
+# traced, optimised for inference, in two processes, MobileNetV2 in bf16 channels_last.
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
 train=${MBTRAIN:-$here/build-dev/bin/mbtrain}
@@ -26,9 +26,9 @@ figures=$(mktemp)
 trap 'rm -f "$figures"' EXIT
 
 peer() { # NETWORK DOWNSAMPLING train|eval fp32|bf16 -> images/s
-    case $1-$3 in
-    mobilenetv2-train) settings="2 1 channels_last" ;;
-    *-train) settings="1 2 plain" ;;
+    case $1-$3-$4 in
+    mobilenetv2-train-* | mobilenetv2-eval-bf16) settings="2 1 channels_last" ;;
+    *-train-*) settings="1 2 plain" ;;
     *) settings="2 1 plain" ;;
     esac
     # shellcheck disable=SC2086 # three words
@@ -60,8 +60,9 @@ for round in $(seq "$rounds"); do
         both=$(ours "$net" "$ds" bf16 auto)
         put "$case" train mbtrain-products "${both% *}"
         put "$case" eval mbtrain-products "${both#* }"
-        put "$case" train autocast "$(peer "$net" "$ds" train bf16)"
+        put "$case" train pytorch-bf16 "$(peer "$net" "$ds" train bf16)"
         put "$case" eval pytorch "$(peer "$net" "$ds" eval fp32)"
+        put "$case" eval pytorch-bf16 "$(peer "$net" "$ds" eval bf16)"
         both=$(ours "$net" "$ds" fp32 fp32)
         put "$case" train mbtrain-fp32 "${both% *}"
     done

@@ -3,8 +3,8 @@
 
   torch_step.py NETWORK DOWNSAMPLING train|eval BATCH RANKS THREADS plain|channels_last STEPS [fp32|bf16]
 
-BATCH is over all ranks (DistributedDataParallel over gloo, one core a rank). bf16: under torch.autocast, but for ReLU6, of which PyTorch
-1.13 has no backward pass in bf16. Prints the median alone."""
+BATCH is over all ranks (DistributedDataParallel over gloo, one core a rank). bf16: training under torch.autocast, but for ReLU6, of which
+PyTorch 1.13 has no backward pass in bf16; evaluation of a network of bf16 weights. Prints the median alone."""
 import os
 import statistics
 import sys
@@ -21,12 +21,15 @@ WARM_UP = 3
 
 def make(rank, name, downsampling, mode, batch, ranks, memory_format, bf16):
     torch.manual_seed(1)
-    if bf16:
+    if bf16 and mode == "train":
         torch.nn.ReLU6.forward = lambda self, x: functional.relu6(x.float())
     net = nets.Network(name, downsampling).to(memory_format=memory_format)
     x = torch.randn(batch // ranks, 3, 32, 32).contiguous(memory_format=memory_format)
     if mode == "eval":
-        net = torch.jit.optimize_for_inference(torch.jit.trace(net.eval(), x))
+        net = net.eval()
+        if bf16:
+            net, x = net.bfloat16(), x.bfloat16()
+        net = torch.jit.optimize_for_inference(torch.jit.trace(net, x))
 
         def evaluate():
             with torch.inference_mode():

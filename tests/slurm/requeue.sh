@@ -37,8 +37,8 @@ said "mbtrain-$id.log" "leg $((count + 1)) on"
     die "not $count stops: $(cat "$run/log.txt")"
 [ "$(grep -c 'from step 0 of' "$run/log.txt")" = 1 ] || die "began more than once: $(cat "$run/log.txt")"
 [ "$count" = 4 ] || { # a longer campaign ends here, and is counted
-    echo "$(date -u +%F),requeues,$id,$(($(date +%s) - began)),$(build/bin/mbtrain --version | sed -n 's/^commit: //p'),passed,requeues=$count other_bits=0" \
-        >>"$here/../campaign/counts.csv"
+    "$here/../campaign/count.sh" "$here/../campaign/counts.csv" requeues "$id" $(($(date +%s) - began)) \
+        build/bin/mbtrain passed "requeues=$count other_bits=0"
     echo "$name: $count requeues, $(grep -c '' "$run/metrics.csv") lines of metrics, state digest $wanted"
     exit
 }
