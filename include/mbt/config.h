@@ -53,6 +53,7 @@ typedef enum mbt_optimizer_kind {
     MBT_OPTIMIZER_SGD,
     MBT_OPTIMIZER_LARS,
     MBT_OPTIMIZER_RMSPROP,
+    MBT_OPTIMIZER_MUON,
 } mbt_optimizer_kind;
 
 /* Kinds of parameters that weight decay may leave out; bits of no_decay. */
@@ -126,6 +127,7 @@ typedef struct mbt_config {
                                                          weight_decay for these kinds */
         double clip_norm;          /* optimizer.clip_norm: largest norm of the gradient; 0: any */
         double trust;              /* optimizer.trust: LARS */
+        double muon_rate;          /* optimizer.muon_rate: Muon */
         double rms_decay, rms_eps; /* optimizer.rms_decay, rms_eps: RMSprop */
     } optimizer;
     struct {

@@ -34,8 +34,8 @@ typedef struct mbt_folder_options {
 
 /* train, test: trees with one folder for each class, its name, that holds JPEG and PNG files.
  * MBT_DATA names the first file that is no whole image, the first class that one tree lacks. CMYK
- * becomes RGB. `out` is not touched before all is well. MBT_FAILURE between two files once a stop is
- * wanted (stop.h). */
+ * becomes RGB. `out` is not touched before all is well. MBT_FAILURE between two files once a stop
+ * is wanted (stop.h). */
 mbt_status mbt_import_folder(const char *train, const char *test, const mbt_folder_options *options,
                              const char *out, mbt_error *err) MBT_WARN_UNUSED;
 

@@ -6,6 +6,7 @@
  *   lars     the same with d times trust * |w| / (|g| + decay * |w|), norms over the tensor;
  *            tensors of one dimension and depthwise ones go by sgd (You, Gitman and Ginsburg,
  *            "Large batch training of convolutional networks", 2017)
+ *   muon     sgd for all that is no matrix; the matrices by muon.h
  *   rmsprop  s += (1 - rms_decay) * (d^2 - s);  v = momentum * v + lr * d / sqrt(s + rms_eps);
  *            w -= v, in TensorFlow's form, in which MobileNetV2 was trained: s begins at 1
  *
@@ -37,5 +38,12 @@ double mbt_optim_clip(const mbt_params *params, const mbt_config *config, float 
 
 /* The weight decay of a slice. */
 double mbt_optim_decay(const mbt_slice *slice, const mbt_config *config);
+
+/* Whether a slice is what muon takes for a matrix, or several: a convolution that is not
+ * depthwise. */
+bool mbt_optim_is_matrix(const mbt_slice *slice);
+
+/* In double, in blocks of fixed size and order. n: a multiple of 16. */
+double mbt_optim_sum_of_squares(const float *x, size_t n);
 
 #endif

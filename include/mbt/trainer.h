@@ -5,6 +5,7 @@
 #include "mbt/bucket.h"
 #include "mbt/exec.h"
 #include "mbt/metrics.h"
+#include "mbt/muon.h"
 #include "mbt/record.h"
 #include "mbt/run.h"
 #include "mbt/setup.h"
@@ -21,6 +22,7 @@ typedef struct mbt_step {
     bool small; /* steps run on the workers' plans for small images */
     mbt_bucket *bucket;
     float *momentum, *square; /* flat blocks of the optimizer; square: RMSprop's, or NULL */
+    mbt_muon *muon;           /* NULL with other optimizers */
     int64_t *tails;           /* of each worker: what it counts in a step */
     mbt_timer timer;          /* of the first worker's thread */
 } mbt_step;

@@ -127,7 +127,7 @@ mbt_status mbt_config_check(const mbt_config *config, mbt_error *err)
     }
     if (config->optimizer.nesterov && config->optimizer.kind == MBT_OPTIMIZER_RMSPROP) {
         mbt_faults_add(&faults, "optimizer.nesterov",
-                       "got true with optimizer.kind rmsprop, wanted false: sgd and lars have it");
+                       "got true with optimizer.kind rmsprop, wanted false: the others have it");
     }
     check_schedule(config, &faults);
     check_crop(config, &faults);

@@ -19,7 +19,7 @@ static const char *const crop_names[] = {"pad", "resized", "scaled", NULL};
 static const char *const flip_names[] = {"random", "alternating", NULL};
 static const char *const init_names[] = {"he_fan_out", "he_fan_in", "seed", NULL};
 static const char *const decay_names[] = {"bn", "bias", "depthwise", NULL};
-static const char *const optimizer_names[] = {"sgd", "lars", "rmsprop", NULL};
+static const char *const optimizer_names[] = {"sgd", "lars", "rmsprop", "muon", NULL};
 static const char *const without_names[] = {"fused", "own", NULL};
 static const char *const kernel_names[] = {"auto", "avx512_bf16", "avx512", "avx2", "x86-64", NULL};
 
@@ -101,7 +101,8 @@ static const mbt_row rows[] = {
      "added to the variance"},
 
     {"optimizer.kind", MBT_ROW_ENUM, FIELD(optimizer.kind), "sgd", 0, 0, optimizer_names, "",
-     "how gradients become steps; lars: SGD at a rate of its own for each tensor"},
+     "how gradients become steps; lars: SGD at a rate of its own for each tensor; muon: SGD, and "
+     "matrices by orthogonalised momentum"},
     {"optimizer.momentum", MBT_ROW_F64, FIELD(optimizer.momentum), "0.9", 0, 0.9999, NULL, "",
      "weight of the last step in the next one"},
     {"optimizer.nesterov", MBT_ROW_BOOL, FIELD(optimizer.nesterov), "true", 0, 0, NULL, "",
@@ -120,6 +121,8 @@ static const mbt_row rows[] = {
      "a gradient of a larger norm, over all parameters, is scaled down to it; 0: no limit"},
     {"optimizer.trust", MBT_ROW_F64, FIELD(optimizer.trust), "0.001", 1e-9, 1, NULL, "",
      "lars: size of a tensor's step at learning rate 1, as a fraction of its own size"},
+    {"optimizer.muon_rate", MBT_ROW_F64, FIELD(optimizer.muon_rate), "0.15", 1e-9, 100, NULL, "",
+     "muon: size of a matrix's step at learning rate 1, as a fraction of its own size"},
     {"optimizer.rms_decay", MBT_ROW_F64, FIELD(optimizer.rms_decay), "0.9", 0, 0.999999, NULL, "",
      "rmsprop: weight of earlier steps in the mean of squared gradients"},
     {"optimizer.rms_eps", MBT_ROW_F64, FIELD(optimizer.rms_eps), "0.001", 1e-12, 100, NULL, "",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mbt/bucket.h"
+#include "mbt/muon.h"
 #include "mbt/saver.h"
 
 /* HDF5 lets the image of a file grow by so much at a time. */
@@ -30,6 +31,9 @@ mbt_memory mbt_memory_of(const mbt_setup *setup)
         .momentum = (squares ? 2 : 1) * n * sizeof(float),
         .average = setup->config.ema.decay > 0 ? n * sizeof(float) : 0,
     };
+    if (setup->config.optimizer.kind == MBT_OPTIMIZER_MUON) {
+        m.momentum += mbt_muon_bytes(&setup->plan->params, setup->comm);
+    }
     switch (setup->config.train.reduce) {
     case MBT_REDUCE_EXACT:
         m.sums = own * n * sizeof(int64_t);

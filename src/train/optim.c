@@ -74,7 +74,7 @@ double mbt_optim_decay(const mbt_slice *slice, const mbt_config *config)
 
 /* Lanes of a block are summed apart, then pair by pair, then the blocks in order: as fast as
  * vectors are, and the same whatever their width. */
-static double sum_of_squares(const float *x, size_t n)
+double mbt_optim_sum_of_squares(const float *x, size_t n)
 {
     enum { BLOCK = 4096, LANES = 16 };
     double sum = 0;
@@ -103,7 +103,8 @@ double mbt_optim_clip(const mbt_params *params, const mbt_config *config, float 
     double sum = 0;
     for (int i = 0; i < params->n_slices && limit > 0; i++) {
         const mbt_slice *slice = &params->slices[i];
-        sum += slice->trained ? sum_of_squares(gradient + slice->offset, slice->stored) : 0;
+        sum +=
+            slice->trained ? mbt_optim_sum_of_squares(gradient + slice->offset, slice->stored) : 0;
     }
     const double norm = sqrt(sum);
     if (norm > limit) {
@@ -126,9 +127,14 @@ static double local_rate(const mbt_slice *slice, const mbt_config *config, doubl
         slice->kind == MBT_PARAM_DEPTHWISE) {
         return 1;
     }
-    const double size = sqrt(sum_of_squares(w, slice->stored));
-    const double slope = sqrt(sum_of_squares(g, slice->stored));
+    const double size = sqrt(mbt_optim_sum_of_squares(w, slice->stored));
+    const double slope = sqrt(mbt_optim_sum_of_squares(g, slice->stored));
     return size > 0 && slope > 0 ? config->optimizer.trust * size / (slope + decay * size) : 1;
+}
+
+bool mbt_optim_is_matrix(const mbt_slice *slice)
+{
+    return slice->trained && slice->kind == MBT_PARAM_CONV;
 }
 
 static void step_slice(const mbt_slice *slice, const mbt_config *config, constants k,
@@ -166,6 +172,9 @@ void mbt_optim_step(const mbt_params *params, const mbt_config *config, double l
         assert(at + slice->stored <= first + count);
         if (!slice->trained) {
             step_statistics(slice->stored, keep, take, blocks->gradient + at, blocks->weights + at);
+            continue;
+        }
+        if (config->optimizer.kind == MBT_OPTIMIZER_MUON && mbt_optim_is_matrix(slice)) {
             continue;
         }
         const double decay = mbt_optim_decay(slice, config);

@@ -15,7 +15,7 @@ _Static_assert((int)TAIL_COUNT == (int)MBT_STEP_COUNTS, "the prediction counts o
 mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
 {
     *step = (mbt_step){.setup = setup};
-    const mbt_status status = mbt_bucket_create(setup, &step->bucket, err);
+    mbt_status status = mbt_bucket_create(setup, &step->bucket, err);
     if (status != MBT_OK) {
         return status;
     }
@@ -24,6 +24,12 @@ mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
     const bool squares = setup->config.optimizer.kind == MBT_OPTIMIZER_RMSPROP;
     if (squares) {
         step->square = calloc(setup->plan->params.n_floats, sizeof *step->square);
+    }
+    if (setup->config.optimizer.kind == MBT_OPTIMIZER_MUON) {
+        status = mbt_muon_create(&setup->plan->params, setup->comm, &step->muon, err);
+        if (status != MBT_OK) {
+            return status;
+        }
     }
     if (step->momentum == NULL || step->tails == NULL || (squares && step->square == NULL)) {
         return mbt_fail(err, MBT_FAILURE, "training step: out of memory");
@@ -39,6 +45,7 @@ mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
 void mbt_step_clear(mbt_step *step)
 {
     mbt_bucket_destroy(step->bucket);
+    mbt_muon_destroy(step->muon);
     free(step->momentum);
     free(step->square);
     free(step->tails);
@@ -159,6 +166,12 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
     const mbt_optim_blocks blocks = {plan->gradient, plan->weights, step->momentum, step->square};
     (void)mbt_optim_clip(&plan->params, &setup->config, plan->gradient);
     mbt_optim_step(&plan->params, &setup->config, lr, 0, plan->params.n_floats, &blocks);
+    if (step->muon != NULL) {
+        const mbt_status status = mbt_muon_step(step->muon, &setup->config, lr, &blocks, err);
+        if (status != MBT_OK) {
+            return status;
+        }
+    }
     (void)mbt_timer_switch(&step->timer, MBT_PHASE_OTHER);
     counts->samples += tail[TAIL_SAMPLES];
     counts->top1 += tail[TAIL_TOP1];

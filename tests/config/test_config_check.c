@@ -65,6 +65,7 @@ static void rules_between_keys(void **state)
         {"optimizer.kind=rmsprop", "optimizer.nesterov: got true with optimizer.kind rmsprop"},
         {"optimizer.kind=rmsprop optimizer.nesterov=false", NULL},
         {"optimizer.kind=lars", NULL},
+        {"optimizer.kind=muon optimizer.muon_rate=0.1", NULL},
         {"schedule.warmup=1", "schedule.warmup: got 1, wanted less than 1"},
         {"schedule.warmup=0.99", NULL},
         {"schedule.final_lr=0.5", "schedule.final_lr: got 0.5, wanted at most schedule.lr, 0.4"},

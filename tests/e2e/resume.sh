@@ -46,6 +46,11 @@ expect 0 ranks 2 small.json "$@" --set run.folder=squares
 expect 0 ranks 3 small.json "$@" --set run.folder=parts --set train.max_steps=4
 expect 0 ranks 1 resume parts --set train.max_steps=0
 [ "$(digest parts)" = "$(digest squares)" ] || die "RMSprop: other weights than in one go"
+# Whose update the ranks share out.
+expect 0 ranks 2 small.json --set optimizer.kind=muon --set run.folder=shared
+expect 0 ranks 3 small.json --set optimizer.kind=muon --set run.folder=shares --set train.max_steps=4
+expect 0 ranks 1 resume shares --set train.max_steps=0
+[ "$(digest shares)" = "$(digest shared)" ] || die "Muon: other weights than in one go"
 # Small images in the first of two epochs, left before and after they end.
 set -- --set train.small_size=24 --set train.small_until=0.5
 expect 0 ranks 2 small.json "$@" --set run.folder=sizes

@@ -42,8 +42,9 @@ recipe() { # NAME SETTINGS...
 recipe clip --set optimizer.clip_norm=0.5
 recipe lars --set optimizer.kind=lars --set schedule.lr=5
 recipe rmsprop --set optimizer.kind=rmsprop --set optimizer.nesterov=false --set schedule.lr=0.01
+recipe muon --set optimizer.kind=muon
 recipe images --set train.small_size=24 --set train.small_until=0.5 --set train.epochs=2
-[ "$(for r in clip lars rmsprop; do digest "$r-1"; done | sort -u | wc -l)" = 3 ] ||
+[ "$(for r in clip lars rmsprop muon; do digest "$r-1"; done | sort -u | wc -l)" = 4 ] ||
     die "two recipes end in one state"
 
 # eval counts every image once on any number of ranks, and agrees with the table of the training.

@@ -1,0 +1,41 @@
+/* Orthogonalised momentum: the update of matrices by Muon (Jordan et al., "Muon: an optimizer for
+ * hidden layers in neural networks", 2024).
+ *
+ *   v = momentum * v + g;  u = nesterov ? g + momentum * v : v
+ *   o = u with its singular values brought near 1: five Newton-Schulz steps of
+ *       x <- (a + b x x' + c (x x')^2) x,  a, b, c = 3.4445, -4.7750, 2.0315,  from u / |u|
+ *   w -= lr * rate * |w| / |o| * o, then w is scaled back to its size before the step
+ *
+ * A matrix is a section of a dense or grouped convolution: inputs and taps by outputs. Groups that
+ * share a section are blocks of one block-diagonal matrix, which stays one. All others, depthwise
+ * and of one dimension, go by SGD (optim.h).
+ *
+ * Deviation: a step's size is a fraction of the matrix's, which keeps its size, as in
+ * KellerJordan/cifar10-airbench: batch norm follows every such layer, so only the direction counts,
+ * and no weight decay is needed to hold the size back.
+ *
+ * The ranks share out the matrices and add up what each has computed, zeros elsewhere, which is
+ * exact; a matrix is one thread's: the same bits on any number of ranks and threads. The powers of
+ * x x' are taken on its smaller side, where all five steps are polynomials of one matrix. Depends
+ * on comm, config, gemm, optim. */
+#ifndef MBT_MUON_H
+#define MBT_MUON_H
+
+#include "mbt/comm.h"
+#include "mbt/optim.h"
+
+typedef struct mbt_muon mbt_muon;
+
+/* For the matrices among params, which are borrowed. The status is this rank's own. */
+mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, mbt_muon **muon,
+                           mbt_error *err) MBT_WARN_UNUSED;
+void mbt_muon_destroy(mbt_muon *muon); /* NULL is allowed */
+
+/* Of memory that it would keep on this rank. */
+size_t mbt_muon_bytes(const mbt_params *params, mbt_comm *comm);
+
+/* Updates the matrices, after mbt_optim_step: the gradient is used up. Collective. */
+mbt_status mbt_muon_step(mbt_muon *muon, const mbt_config *config, double lr,
+                         const mbt_optim_blocks *blocks, mbt_error *err) MBT_WARN_UNUSED;
+
+#endif

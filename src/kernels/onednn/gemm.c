@@ -1,0 +1,18 @@
+/* dnnl_sgemm, which versions 2 and 3 have in common. */
+#include "mbt/gemm.h"
+
+#include <dnnl.h>
+#include <stdbool.h>
+
+mbt_status mbt_gemm(mbt_gemm_form a_form, mbt_gemm_form b_form, int m, int n, int k, float alpha,
+                    const float *a, const float *b, float beta, float *c, mbt_error *err)
+{
+    const bool a_turned = a_form == MBT_GEMM_TRANSPOSED, b_turned = b_form == MBT_GEMM_TRANSPOSED;
+    const dnnl_status_t status =
+        dnnl_sgemm(a_turned ? 'T' : 'N', b_turned ? 'T' : 'N', m, n, k, alpha, a, a_turned ? m : k,
+                   b, b_turned ? k : n, beta, c, n);
+    return status == dnnl_success
+               ? MBT_OK
+               : mbt_fail(err, MBT_FAILURE, "product of matrices %d x %d x %d: oneDNN status %d", m,
+                          k, n, (int)status);
+}
