@@ -7,8 +7,8 @@
  *   w -= lr * rate * |w| / |o| * o, then w is scaled back to its size before the step
  *
  * A matrix is a section of a dense or grouped convolution: inputs and taps by outputs. Groups that
- * share a section are blocks of one block-diagonal matrix, which stays one. All others, depthwise
- * and of one dimension, go by SGD (optim.h).
+ * share a section are blocks of one block-diagonal matrix, which stays one. What is no matrix, the
+ * depthwise weights and those of one dimension, and the classifier go by SGD (optim.h).
  *
  * Deviation: a step's size is a fraction of the matrix's, which keeps its size, as in
  * KellerJordan/cifar10-airbench: batch norm follows every such layer, so only the direction counts,
