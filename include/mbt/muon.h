@@ -34,8 +34,9 @@ void mbt_muon_destroy(mbt_muon *muon); /* NULL is allowed */
 /* Of memory that it would keep on this rank. */
 size_t mbt_muon_bytes(const mbt_params *params, mbt_comm *comm);
 
-/* Updates the matrices, after mbt_optim_step: the gradient is used up. Collective. */
-mbt_status mbt_muon_step(mbt_muon *muon, const mbt_config *config, double lr,
-                         const mbt_optim_blocks *blocks, mbt_error *err) MBT_WARN_UNUSED;
+/* Updates the matrices, after mbt_optim_step: the gradient is used up. Without memory for a product
+ * the job ends (mbt_comm_abort): the other ranks are in the middle of a step. Collective. */
+void mbt_muon_step(mbt_muon *muon, const mbt_config *config, double lr,
+                   const mbt_optim_blocks *blocks);
 
 #endif

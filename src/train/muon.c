@@ -290,23 +290,17 @@ static void turn(const matrix *m, double rate, const float *o, float *w)
     }
 }
 
-mbt_status mbt_muon_step(mbt_muon *muon, const mbt_config *config, double lr,
-                         const mbt_optim_blocks *blocks, mbt_error *err)
+/* The matrices of this rank. */
+static mbt_status orthogonalise_all(const mbt_muon *muon, float *gradient, mbt_error *err)
 {
-    const int rank = mbt_comm_rank(muon->comm), ranks = mbt_comm_size(muon->comm);
+    const int rank = mbt_comm_rank(muon->comm);
     mbt_status status = MBT_OK;
-    follow(muon, config, blocks);
-    if (ranks > 1) {
-        leave_out(muon, blocks->gradient);
-    }
 #pragma omp parallel for num_threads(muon->n_threads) schedule(dynamic, 1)
     for (int i = 0; i < muon->n_matrices; i++) {
         const matrix *m = &muon->matrices[i];
+        float *scratch = muon->scratch + (size_t)omp_get_thread_num() * muon->scratch_floats;
         mbt_error own;
-        if (m->rank == rank &&
-            orthogonalise(m, blocks->gradient + m->offset,
-                          muon->scratch + (size_t)omp_get_thread_num() * muon->scratch_floats,
-                          &own) != MBT_OK) {
+        if (m->rank == rank && orthogonalise(m, gradient + m->offset, scratch, &own) != MBT_OK) {
 #pragma omp critical
             {
                 status = own.code;
@@ -314,8 +308,20 @@ mbt_status mbt_muon_step(mbt_muon *muon, const mbt_config *config, double lr,
             }
         }
     }
-    if (status != MBT_OK) {
-        return status;
+    return status;
+}
+
+void mbt_muon_step(mbt_muon *muon, const mbt_config *config, double lr,
+                   const mbt_optim_blocks *blocks)
+{
+    const int ranks = mbt_comm_size(muon->comm);
+    mbt_error err = {0};
+    follow(muon, config, blocks);
+    if (ranks > 1) {
+        leave_out(muon, blocks->gradient);
+    }
+    if (orthogonalise_all(muon, blocks->gradient, &err) != MBT_OK) {
+        mbt_comm_abort(muon->comm, err.code, err.message);
     }
     if (ranks > 1) {
         mbt_comm_sum(muon->comm, MBT_COMM_F32, blocks->gradient, muon->params->n_floats);
@@ -325,5 +331,4 @@ mbt_status mbt_muon_step(mbt_muon *muon, const mbt_config *config, double lr,
         turn(m, lr * config->optimizer.muon_rate, blocks->gradient + m->offset,
              blocks->weights + m->offset);
     }
-    return MBT_OK;
 }
