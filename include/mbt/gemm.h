@@ -9,10 +9,14 @@ typedef enum mbt_gemm_form { MBT_GEMM_AS_IS, MBT_GEMM_TRANSPOSED } mbt_gemm_form
 /* c [m][n] = alpha a b + beta c with a [m][k] and b [k][n], or what is stored is their transpose;
  * row-major floats, summed in fp32, none of them overlapping. In a parallel region of OpenMP by the
  * calling thread alone, else by as many as there are, which may change the order of the sums. Takes
- * memory for a while. Signals wait until it is done, the calling thread's at least: the other threads
- * of OpenMP must block them. MBT_FAILURE without memory. */
+ * memory for a while. Signals wait until it is done, the calling thread's at least: the other
+ * threads of OpenMP must block them. MBT_FAILURE without memory. */
 mbt_status mbt_gemm(mbt_gemm_form a_form, mbt_gemm_form b_form, int m, int n, int k, float alpha,
                     const float *a, const float *b, float beta, float *c,
                     mbt_error *err) MBT_WARN_UNUSED;
+
+/* Has the library make the code of its products now and not with the first of them: takes some
+ * memory for good. MBT_FAILURE without it. */
+mbt_status mbt_gemm_prepare(mbt_error *err) MBT_WARN_UNUSED;
 
 #endif

@@ -53,7 +53,7 @@ typedef struct mbt_setup {
      * Borrowed; each rank puts its own share (mbt_setup_share_predictions). */
     mbt_predictions *predictions;
     size_t resident_before; /* bytes of the process when setting up began */
-    size_t code_bytes;      /* by which making the plans grew it, without their arenas */
+    size_t code_bytes;      /* by which plans and products then grew it, without arenas */
 } mbt_setup;
 
 /* The shape of the network's input and its classes. */

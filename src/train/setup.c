@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mbt/arch.h"
+#include "mbt/gemm.h"
 #include "mbt/memory.h"
 
 /* Images an evaluation works on at a time: few, so that all maps stay in cache. */
@@ -105,6 +106,9 @@ static mbt_status make_workers(mbt_setup *s, const mbt_arch_request *request,
             status = make_labels(s, w, err);
         }
         arenas += arena_of(w->plan) + arena_of(w->small) + arena_of(w->evaluator);
+    }
+    if (status == MBT_OK && options->training && s->config.optimizer.kind == MBT_OPTIMIZER_MUON) {
+        status = mbt_gemm_prepare(err);
     }
     s->plan = s->workers[0].plan;
     s->small = s->workers[0].small;

@@ -25,3 +25,19 @@ mbt_status mbt_gemm(mbt_gemm_form a_form, mbt_gemm_form b_form, int m, int n, in
                : mbt_fail(err, MBT_FAILURE, "product of matrices %d x %d x %d: oneDNN status %d", m,
                           k, n, (int)status);
 }
+
+mbt_status mbt_gemm_prepare(mbt_error *err)
+{
+    enum { SIDE = 64 }; /* smaller ones have code of their own */
+    static const mbt_gemm_form forms[][2] = {{MBT_GEMM_AS_IS, MBT_GEMM_AS_IS},
+                                             {MBT_GEMM_AS_IS, MBT_GEMM_TRANSPOSED},
+                                             {MBT_GEMM_TRANSPOSED, MBT_GEMM_AS_IS},
+                                             {MBT_GEMM_TRANSPOSED, MBT_GEMM_TRANSPOSED}};
+    const float a[SIDE * SIDE] = {0}, b[SIDE * SIDE] = {0};
+    float c[SIDE * SIDE];
+    mbt_status status = MBT_OK;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0] && status == MBT_OK; i++) {
+        status = mbt_gemm(forms[i][0], forms[i][1], SIDE, SIDE, SIDE, 1, a, b, 0, c, err);
+    }
+    return status;
+}
