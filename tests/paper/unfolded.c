@@ -10,9 +10,13 @@
 #include "mbt/trainer.h"
 
 /* The checkpoint's, but for where the data is and what this compares. */
-static mbt_status configure(const char *checkpoint, const char *dataset, bool bf16,
+static mbt_status configure(const char *checkpoint, const char *dataset, const char *arithmetic,
                             mbt_config *config, mbt_error *err)
 {
+    const bool bf16 = strcmp(arithmetic, "bf16") == 0;
+    if (!bf16 && strcmp(arithmetic, "fp32") != 0) {
+        return mbt_fail(err, MBT_USAGE, "arithmetic: got \"%s\", wanted fp32 or bf16", arithmetic);
+    }
     mbt_checkpoint_info info = {0};
     mbt_config_defaults(config);
     mbt_status status = mbt_checkpoint_read_info(checkpoint, &info, err);
@@ -62,14 +66,17 @@ int main(int argc, char **argv)
     mbt_config config;
     mbt_setup setup = {0};
     mbt_counts folded = {0}, plain = {0};
-    mbt_status status = mbt_comm_create(&argc, &argv, &comm, &err);
-    if (status != MBT_OK || argc != 4) {
+    if (argc != 4) {
         (void)fprintf(stderr, "usage: unfolded CHECKPOINT DATASET.h5 fp32|bf16\n");
         return MBT_USAGE;
     }
+    mbt_status status = mbt_comm_create(&argc, &argv, &comm, &err);
+    if (status != MBT_OK) {
+        (void)fprintf(stderr, "%s\n", err.message);
+        return (int)status;
+    }
     mbt_log_init(&log, MBT_LOG_WARN, mbt_comm_rank(comm), mbt_comm_size(comm));
-    status = mbt_comm_agree(
-        comm, configure(argv[1], argv[2], strcmp(argv[3], "bf16") == 0, &config, &err), &err);
+    status = mbt_comm_agree(comm, configure(argv[1], argv[2], argv[3], &config, &err), &err);
     if (status == MBT_OK) {
         status = mbt_setup_create(comm, &log, &config, NULL, true, &setup, &err);
     }
