@@ -3,9 +3,10 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "mbt/signals.h"
 
 /* Who may touch the group: the rank in IDLE and READY, the thread in ASKED. */
 enum state { IDLE, ASKED, READY, ENDING };
@@ -69,14 +70,9 @@ static void *work(void *context)
     }
 }
 
-/* Signals are the rank's: its thread gets none. */
 static mbt_status start_thread(mbt_batch *batch, mbt_error *err)
 {
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failed = pthread_create(&batch->thread, NULL, work, batch);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int failed = mbt_signals_start_thread(&batch->thread, work, batch);
     batch->started = failed == 0;
     return failed == 0 ? MBT_OK
                        : mbt_fail(err, MBT_FAILURE, "loading images: cannot start a thread: %s",

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <time.h>
 
 #include "crash.h"
+#include "mbt/signals.h"
 
 enum {
     TICK_MS = 100,
@@ -285,22 +285,15 @@ static int init_slot(struct slot *slot, int rank)
     return failed;
 }
 
-/* With all signals blocked: they are the main thread's. */
 static int start_thread(mbt_watchdog *w)
 {
-    sigset_t all, before;
     pthread_condattr_t kind;
-    (void)sigfillset(&all);
     int failed = pthread_mutex_init(&w->lock, NULL);
     failed = failed ? failed : pthread_condattr_init(&kind);
     failed = failed ? failed : pthread_condattr_setclock(&kind, CLOCK_MONOTONIC);
     failed = failed ? failed : pthread_cond_init(&w->wake, &kind);
-    failed = failed ? failed : pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (!failed) {
-        failed = pthread_create(&w->thread, NULL, watch, w);
-        w->running = !failed;
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
+    failed = failed ? failed : mbt_signals_start_thread(&w->thread, watch, w);
+    w->running = !failed;
     return failed;
 }
 

@@ -4,13 +4,13 @@
 
 #include <malloc.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 #include "checkpoint_format.h"
+#include "mbt/signals.h"
 #include "mbt/text.h"
 #include "mbt/timer.h"
 
@@ -118,22 +118,13 @@ static mbt_status copy_state(mbt_saver *s, const mbt_state *state, unsigned what
 
 mbt_status mbt_saver_begin(mbt_saver *s, const mbt_state *state, unsigned what, mbt_error *err)
 {
-    sigset_t all, before;
     const mbt_status status = copy_state(s, state, what, err);
     if (status != MBT_OK) {
         return status;
     }
     s->saved = (mbt_saved){.wanted = what, .step = state->progress.step};
     atomic_store(&s->done, false);
-    /* Signals are for the thread that trains; a fault of this one is still its own. */
-    (void)sigfillset(&all);
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-        (void)sigdelset(&all, faults[i]);
-    }
-    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-    const int code = pthread_create(&s->thread, NULL, write_copy, s);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int code = mbt_signals_start_thread(&s->thread, write_copy, s);
     s->begun = code == 0;
     return code == 0 ? MBT_OK
                      : mbt_fail(err, MBT_FAILURE, "saving at step %lld: no thread: %s",

@@ -2,9 +2,9 @@
 #include "mbt/gemm.h"
 
 #include <dnnl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
+
+#include "mbt/signals.h"
 
 mbt_status mbt_gemm(mbt_gemm_form a_form, mbt_gemm_form b_form, int m, int n, int k, float alpha,
                     const float *a, const float *b, float beta, float *c, mbt_error *err)
@@ -13,13 +13,12 @@ mbt_status mbt_gemm(mbt_gemm_form a_form, mbt_gemm_form b_form, int m, int n, in
     /* oneDNN's loops of these products use the stack pointer for other things: the frame of a
      * signal that meets one is written into the heap, or nowhere. So none comes before the
      * product's end. */
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    mbt_signals_hold(&before);
     const dnnl_status_t status =
         dnnl_sgemm(a_turned ? 'T' : 'N', b_turned ? 'T' : 'N', m, n, k, alpha, a, a_turned ? m : k,
                    b, b_turned ? k : n, beta, c, n);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    mbt_signals_release(&before);
     return status == dnnl_success
                ? MBT_OK
                : mbt_fail(err, MBT_FAILURE, "product of matrices %d x %d x %d: oneDNN status %d", m,
