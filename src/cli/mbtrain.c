@@ -242,10 +242,10 @@ static mbt_status run_session(mbtrain_session *s, int argc, char **argv, mbt_err
     if (status == MBT_OK) {
         status = describe(s, err);
     }
-    const bool trains = s->options.verb == MBTRAIN_TRAIN || s->options.verb == MBTRAIN_RESUME;
-    if (status == MBT_OK && trains) { /* the others have nothing to save: a signal ends them */
-        status = mbt_stop_install(err);
+    if (s->options.verb == MBTRAIN_TRAIN || s->options.verb == MBTRAIN_RESUME) {
         mbtrain_limit_time(s);
+    } else { /* has nothing to save: a signal ends it */
+        mbt_stop_remove();
     }
     status = mbt_comm_agree(s->comm, status, err);
     if (status == MBT_OK) {
@@ -270,7 +270,11 @@ int main(int argc, char **argv)
     if (mbtrain_options_help(argc, argv)) {
         return MBT_OK;
     }
-    mbt_status status = mbt_comm_create(&argc, &argv, &s.comm, &err);
+    /* First: MPI takes seconds to start, and a job may be told to stop as soon as it runs. */
+    mbt_status status = mbt_stop_install(&err);
+    if (status == MBT_OK) {
+        status = mbt_comm_create(&argc, &argv, &s.comm, &err);
+    }
     if (status != MBT_OK) {
         mbt_log_init(&s.log, MBT_LOG_INFO, 0, 1);
         mbt_log_error(&s.log, &err);

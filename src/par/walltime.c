@@ -114,10 +114,22 @@ static char *first_line(char *text)
     return text;
 }
 
+/* "--jobs=..." of this job alone: the plain id of an array's last task is also that of the array,
+ * and squeue would tell of all tasks. */
+static void name_job(const char *job, char *option, size_t bytes)
+{
+    const char *array = getenv("SLURM_ARRAY_JOB_ID"), *task = getenv("SLURM_ARRAY_TASK_ID");
+    if (array != NULL && task != NULL) {
+        (void)snprintf(option, bytes, "--jobs=%.40s_%.40s", array, task);
+    } else {
+        (void)snprintf(option, bytes, "--jobs=%.40s", job);
+    }
+}
+
 static mbt_status ask_squeue(const char *job, double patience_s, double *end, mbt_error *err)
 {
-    char option[64], answer[ANSWER_BYTES];
-    (void)snprintf(option, sizeof option, "--jobs=%.40s", job);
+    char option[96], answer[ANSWER_BYTES];
+    name_job(job, option, sizeof option);
     /* squeue writes times as strftime does, by this variable: seconds since 1970 have no zone. */
     const char *const words[] = {"env",  "SLURM_TIME_FORMAT=%s", "squeue", "--noheader",
                                  option, "--format=%e",          NULL};

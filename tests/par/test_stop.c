@@ -87,10 +87,27 @@ static void each_signal_sets_the_flag(void **state)
     assert_int_equal(play(scene_usr2), 0);
 }
 
+/* As SLURM sends them: one wish. */
+static int scene_term_twice(void)
+{
+    const int line = one_signal(SIGTERM, "signal 15 (Terminated)");
+    (void)usleep(10000);
+    (void)raise(SIGTERM);
+    return line;
+}
+
 static int scene_second_term(void)
 {
     int line = one_signal(SIGTERM, "signal 15 (Terminated)");
+    (void)usleep(3100000);
     (void)raise(SIGTERM);
+    return line ? line : __LINE__; /* not reached */
+}
+
+static int scene_second_int(void)
+{
+    int line = one_signal(SIGINT, "signal 2 (Interrupt)");
+    (void)raise(SIGINT);
     return line ? line : __LINE__; /* not reached */
 }
 
@@ -104,8 +121,36 @@ static int scene_int_after_term(void)
 static void second_urgent_signal_kills(void **state)
 {
     (void)state;
+    assert_int_equal(play(scene_term_twice), 0);
     assert_int_equal(play(scene_second_term), -SIGTERM);
+    assert_int_equal(play(scene_second_int), -SIGINT);
     assert_int_equal(play(scene_int_after_term), -SIGINT);
+}
+
+/* With the default actions back, a signal that came before them has its own. */
+static int scene_removed(void)
+{
+    int line = one_signal(SIGUSR2, "signal 12 (User defined signal 2)");
+    mbt_stop_remove();
+    return line ? line : __LINE__; /* not reached */
+}
+
+static int scene_removed_in_peace(void)
+{
+    mbt_error err;
+    if (mbt_stop_install(&err) != MBT_OK) {
+        return __LINE__;
+    }
+    mbt_stop_remove();
+    (void)raise(SIGTERM);
+    return __LINE__; /* not reached */
+}
+
+static void removed_it_takes_no_signal(void **state)
+{
+    (void)state;
+    assert_int_equal(play(scene_removed), -SIGUSR2);
+    assert_int_equal(play(scene_removed_in_peace), -SIGTERM);
 }
 
 /* A scheduler warns by USR1 and may repeat it; the first TERM after it is still polite. */
@@ -225,7 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_signal_sets_the_flag),  cmocka_unit_test(second_urgent_signal_kills),
         cmocka_unit_test(warnings_may_repeat),        cmocka_unit_test(the_earliest_limit_counts),
-        cmocka_unit_test(calls_go_on_after_a_signal),
+        cmocka_unit_test(calls_go_on_after_a_signal), cmocka_unit_test(removed_it_takes_no_signal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

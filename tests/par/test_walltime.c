@@ -28,6 +28,8 @@ static int set_up(void **state)
     *state = &here;
     unsetenv("SLURM_JOB_ID");
     unsetenv("SLURM_JOB_END_TIME");
+    unsetenv("SLURM_ARRAY_JOB_ID");
+    unsetenv("SLURM_ARRAY_TASK_ID");
     snprintf(here.path, sizeof here.path, "%s", path ? path : "");
     snprintf(here.folder, sizeof here.folder, "/tmp/test_walltime-XXXXXX");
     if (!mkdtemp(here.folder)) {
@@ -94,6 +96,15 @@ static void squeue_is_asked(void **state)
     assert_true(left > 7190 && left <= 7201);
 }
 
+static void task_of_an_array(void **state)
+{
+    squeue(*state, "[ \"$*\" = '--noheader --jobs=4700_3 --format=%e' ] || exit 1\n"
+                   "echo $(($(date +%s) + 7200))");
+    setenv("SLURM_ARRAY_JOB_ID", "4700", 1);
+    setenv("SLURM_ARRAY_TASK_ID", "3", 1);
+    assert_true(left_of(MBT_OK, NULL) > 7190);
+}
+
 static void job_without_a_limit(void **state)
 {
     static const char *const answers[] = {"echo N/A", "echo NONE", "echo Unknown"};
@@ -141,9 +152,9 @@ static void no_squeue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(outside_of_a_job),    TEST(variable_is_enough), TEST(squeue_is_asked),
-        TEST(job_without_a_limit), TEST(bad_answers),        TEST(silence_is_bounded),
-        TEST(no_squeue),
+        TEST(outside_of_a_job),   TEST(variable_is_enough),  TEST(squeue_is_asked),
+        TEST(task_of_an_array),   TEST(job_without_a_limit), TEST(bad_answers),
+        TEST(silence_is_bounded), TEST(no_squeue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
