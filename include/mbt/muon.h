@@ -26,13 +26,14 @@
 
 typedef struct mbt_muon mbt_muon;
 
-/* For the matrices among params, which are borrowed. The status is this rank's own. */
-mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, mbt_muon **muon,
+/* For the matrices among params, which are borrowed, on `threads` threads of this rank. MBT_FAILURE
+ * when out of memory; *muon is the caller's to destroy then, too. The status is this rank's own. */
+mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, int threads, mbt_muon **muon,
                            mbt_error *err) MBT_WARN_UNUSED;
 void mbt_muon_destroy(mbt_muon *muon); /* NULL is allowed */
 
 /* Of memory that it would keep on this rank. */
-size_t mbt_muon_bytes(const mbt_params *params, mbt_comm *comm);
+size_t mbt_muon_bytes(const mbt_params *params, mbt_comm *comm, int threads);
 
 /* Updates the matrices, after mbt_optim_step: the gradient is used up. Without memory for a product
  * the job ends (mbt_comm_abort): the other ranks are in the middle of a step. Collective. */

@@ -290,7 +290,8 @@ mbt_status mbtrain_options_parse(int argc, char **argv, mbtrain_options *o, mbt_
 /* Rank of this process by the launcher's word, 0 without one. */
 static int launched_rank(void)
 {
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID",
+                                        "PMI_RANK"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *text = getenv(names[i]);
         int64_t rank;

@@ -74,6 +74,32 @@ static void check_schedule(const mbt_config *config, mbt_faults *faults)
     check_milestones(config, faults);
 }
 
+/* A multiple of a decay that is left out would do nothing. */
+static void check_decay(const mbt_config *config, mbt_faults *faults)
+{
+    const struct {
+        const char *path, *kind;
+        unsigned without;
+        double multiple;
+    } kinds[] = {
+        {"optimizer.bn_decay", "bn", MBT_NO_DECAY_BN, config->optimizer.bn_decay},
+        {"optimizer.bias_decay", "bias", MBT_NO_DECAY_BIAS, config->optimizer.bias_decay},
+        {"optimizer.depthwise_decay", "depthwise", MBT_NO_DECAY_DEPTHWISE,
+         config->optimizer.depthwise_decay},
+    };
+    char got[MBT_NUMBER_BYTES];
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if ((config->optimizer.no_decay & kinds[i].without) != 0 &&
+            (kinds[i].multiple < 1 || kinds[i].multiple > 1)) {
+            mbt_faults_add(
+                faults, kinds[i].path,
+                "got %s with \"%s\" in optimizer.no_decay, wanted 1, or no_decay without "
+                "it",
+                mbt_number_text(kinds[i].multiple, got), kinds[i].kind);
+        }
+    }
+}
+
 /* What a crop needs; how it fits the data set is checked where that is known. */
 static void check_crop(const mbt_config *config, mbt_faults *faults)
 {
@@ -129,6 +155,7 @@ mbt_status mbt_config_check(const mbt_config *config, mbt_error *err)
         mbt_faults_add(&faults, "optimizer.nesterov",
                        "got true with optimizer.kind rmsprop, wanted false: the others have it");
     }
+    check_decay(config, &faults);
     check_schedule(config, &faults);
     check_crop(config, &faults);
     return mbt_faults_report(&faults, MBT_CONFIG, err);

@@ -32,7 +32,8 @@ mbt_memory mbt_memory_of(const mbt_setup *setup)
         .average = setup->config.ema.decay > 0 ? n * sizeof(float) : 0,
     };
     if (setup->config.optimizer.kind == MBT_OPTIMIZER_MUON) {
-        m.momentum += mbt_muon_bytes(&setup->plan->params, setup->comm);
+        m.momentum +=
+            mbt_muon_bytes(&setup->plan->params, setup->comm, (int)setup->config.plan.threads);
     }
     switch (setup->config.train.reduce) {
     case MBT_REDUCE_EXACT:

@@ -97,13 +97,12 @@ static int list(const mbt_params *params, matrix *matrices)
 }
 
 /* All but the scratch itself. */
-static mbt_status prepare(const mbt_params *params, mbt_comm *comm, mbt_muon *muon, mbt_error *err)
+static mbt_status prepare(const mbt_params *params, mbt_comm *comm, int threads, mbt_muon *muon,
+                          mbt_error *err)
 {
     const int ranks = mbt_comm_size(comm);
-    *muon = (mbt_muon){.params = params,
-                       .comm = comm,
-                       .n_matrices = list(params, NULL),
-                       .n_threads = omp_get_max_threads()};
+    *muon = (mbt_muon){
+        .params = params, .comm = comm, .n_matrices = list(params, NULL), .n_threads = threads};
     muon->matrices = calloc((size_t)muon->n_matrices + 1, sizeof *muon->matrices);
     double *load = calloc((size_t)ranks, sizeof *load);
     if (load == NULL || muon->matrices == NULL) {
@@ -126,14 +125,14 @@ static size_t scratch_bytes(const mbt_muon *muon)
     return (size_t)muon->n_threads * muon->scratch_floats * sizeof(float);
 }
 
-mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, mbt_muon **muon,
+mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, int threads, mbt_muon **muon,
                            mbt_error *err)
 {
     *muon = malloc(sizeof **muon);
     if (*muon == NULL) {
         return mbt_fail(err, MBT_FAILURE, "optimizer muon: out of memory");
     }
-    const mbt_status status = prepare(params, comm, *muon, err);
+    const mbt_status status = prepare(params, comm, threads, *muon, err);
     if (status != MBT_OK) {
         return status;
     }
@@ -151,12 +150,12 @@ void mbt_muon_destroy(mbt_muon *muon)
     }
 }
 
-size_t mbt_muon_bytes(const mbt_params *params, mbt_comm *comm)
+size_t mbt_muon_bytes(const mbt_params *params, mbt_comm *comm, int threads)
 {
     mbt_muon muon;
     mbt_error ignored;
     const size_t bytes =
-        prepare(params, comm, &muon, &ignored) == MBT_OK ? scratch_bytes(&muon) : 0;
+        prepare(params, comm, threads, &muon, &ignored) == MBT_OK ? scratch_bytes(&muon) : 0;
     free(muon.matrices);
     return bytes;
 }

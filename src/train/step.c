@@ -26,7 +26,8 @@ mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
         step->square = calloc(setup->plan->params.n_floats, sizeof *step->square);
     }
     if (setup->config.optimizer.kind == MBT_OPTIMIZER_MUON) {
-        status = mbt_muon_create(&setup->plan->params, setup->comm, &step->muon, err);
+        status = mbt_muon_create(&setup->plan->params, setup->comm, (int)setup->config.plan.threads,
+                                 &step->muon, err);
         if (status != MBT_OK) {
             return status;
         }

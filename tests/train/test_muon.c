@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 #include <math.h>
-#include <omp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -241,7 +240,7 @@ static void check_second(bool nesterov, int block)
     float *earlier = calloc(3 * floats, sizeof *earlier);
     assert_non_null(earlier);
     float *first = earlier + floats, *second = first + floats;
-    assert_int_equal(mbt_muon_create(&f.params, comm, &muon, &err), MBT_OK);
+    assert_int_equal(mbt_muon_create(&f.params, comm, 1, &muon, &err), MBT_OK);
     step(&f, muon, 0);
     memcpy(earlier, f.blocks.weights, floats * sizeof *earlier);
     step(&f, muon, 1);
@@ -290,7 +289,7 @@ static void the_others_go_by_sgd(void **state)
     make(&f, 16);
     make(&sgd, 16);
     sgd.config.optimizer.kind = MBT_OPTIMIZER_SGD;
-    assert_int_equal(mbt_muon_create(&f.params, comm, &muon, &err), MBT_OK);
+    assert_int_equal(mbt_muon_create(&f.params, comm, 1, &muon, &err), MBT_OK);
     for (int k = 0; k < STEPS; k++) {
         step(&f, muon, k);
         for (int i = 0; i < sgd.params.n_slices; i++) {
@@ -311,20 +310,17 @@ static void the_others_go_by_sgd(void **state)
 static void ranks_and_threads_change_no_bit(void **state)
 {
     (void)state;
-    const int most = omp_get_max_threads();
     flat f[2];
     for (int k = 0; k < 2; k++) {
         mbt_muon *muon = NULL;
         mbt_error err = {0};
         make(&f[k], 16);
-        omp_set_num_threads(k == 0 ? 1 : 3);
-        assert_int_equal(mbt_muon_create(&f[k].params, comm, &muon, &err), MBT_OK);
+        assert_int_equal(mbt_muon_create(&f[k].params, comm, k == 0 ? 1 : 3, &muon, &err), MBT_OK);
         for (int i = 0; i < STEPS; i++) {
             step(&f[k], muon, i);
         }
         mbt_muon_destroy(muon);
     }
-    omp_set_num_threads(most);
     const size_t bytes = f[0].params.n_floats * sizeof(float);
     assert_memory_equal(f[0].blocks.weights, f[1].blocks.weights, bytes);
     assert_memory_equal(f[0].blocks.momentum, f[1].blocks.momentum, bytes);
@@ -349,7 +345,7 @@ static void nothing_comes_of_nothing(void **state)
     float *before = malloc(f.params.n_floats * sizeof *before);
     assert_non_null(before);
     memcpy(before, f.blocks.weights, f.params.n_floats * sizeof *before);
-    assert_int_equal(mbt_muon_create(&f.params, comm, &muon, &err), MBT_OK);
+    assert_int_equal(mbt_muon_create(&f.params, comm, 1, &muon, &err), MBT_OK);
     mbt_muon_step(muon, &f.config, 0.2, &f.blocks);
     assert_memory_equal(before, f.blocks.weights, f.params.n_floats * sizeof *before);
     mbt_muon_destroy(muon);
