@@ -18,13 +18,15 @@ typedef struct mbt_events mbt_events;
 
 /* Begins a file, behind those that are there in their order. step: steps done so far. Files of
  * earlier sittings whose last record was cut (a killed run) are shortened to their whole records,
- * with a logged line each. */
+ * with a logged line each. MBT_FAILURE when it cannot be written; nothing of it is left then. */
 mbt_status mbt_events_open(const char *folder, int64_t step, mbt_log *log, mbt_events **events,
                            mbt_error *err) MBT_WARN_UNUSED;
 void mbt_events_close(mbt_events *events); /* NULL is allowed */
 
-/* One event with every cell of the row that is not empty: "train/loss", "time/forward", "lr". */
-mbt_status mbt_events_row(mbt_events *events, const mbt_metrics *metrics, int row,
-                          mbt_error *err) MBT_WARN_UNUSED;
+/* The rows that came since it began and are not written yet, each as an event with every cell that
+ * is not empty: "train/loss", "time/forward", "lr". MBT_FAILURE when one cannot be written: the
+ * file ends with the one before, and the next call begins with it. */
+mbt_status mbt_events_follow(mbt_events *events, const mbt_metrics *metrics,
+                             mbt_error *err) MBT_WARN_UNUSED;
 
 #endif

@@ -27,6 +27,8 @@ static const char PREFIX[] = "events.out.tfevents.";
 
 struct mbt_events {
     int fd;
+    off_t bytes;  /* of whole records */
+    int64_t step; /* of the newest row that is written, or that was when it began */
     char path[MBT_PATH_BYTES];
 };
 
@@ -54,21 +56,21 @@ static uint64_t get_little(const unsigned char *in, int bytes)
     return value;
 }
 
-static mbt_status write_all(const mbt_events *events, const unsigned char *data, size_t bytes,
-                            mbt_error *err)
+/* A record that cannot be written whole is taken back, so that the next one follows whole ones. */
+static mbt_status append(mbt_events *events, const unsigned char *record, size_t bytes,
+                         mbt_error *err)
 {
-    while (bytes > 0) {
-        const ssize_t put = write(events->fd, data, bytes);
-        if (put < 0 && errno != EINTR) {
-            return mbt_fail(err, MBT_FAILURE, "%s: %s", events->path, strerror(errno));
-        }
-        data += put > 0 ? put : 0;
-        bytes -= put > 0 ? (size_t)put : 0;
+    if (lseek(events->fd, events->bytes, SEEK_SET) < 0 ||
+        mbt_text_write(events->fd, record, bytes) != 0) {
+        const int why = errno;
+        (void)!ftruncate(events->fd, events->bytes);
+        return mbt_fail(err, MBT_FAILURE, "%s: %s", events->path, strerror(why));
     }
+    events->bytes += (off_t)bytes;
     return MBT_OK;
 }
 
-static mbt_status write_event(const mbt_events *events, Tensorboard__Event *event, mbt_error *err)
+static mbt_status write_event(mbt_events *events, Tensorboard__Event *event, mbt_error *err)
 {
     struct timespec now = {0};
     (void)clock_gettime(CLOCK_REALTIME, &now);
@@ -84,7 +86,7 @@ static mbt_status write_event(const mbt_events *events, Tensorboard__Event *even
     (void)tensorboard__event__pack(event, record + HEAD_BYTES);
     put_little(record + HEAD_BYTES + bytes, masked_sum(record + HEAD_BYTES, bytes), 4);
     /* One write, so that a kill cuts at most this record. */
-    const mbt_status status = write_all(events, record, HEAD_BYTES + bytes + TAIL_BYTES, err);
+    const mbt_status status = append(events, record, HEAD_BYTES + bytes + TAIL_BYTES, err);
     free(record);
     return status;
 }
@@ -152,7 +154,7 @@ static mbt_status see_earlier(const char *folder, mbt_log *log, int64_t *latest,
 
 /* ---- a sitting ---- */
 
-static mbt_status begin(const mbt_events *events, int64_t step, mbt_error *err)
+static mbt_status begin(mbt_events *events, int64_t step, mbt_error *err)
 {
     Tensorboard__Event version = TENSORBOARD__EVENT__INIT, start = TENSORBOARD__EVENT__INIT;
     Tensorboard__SessionLog session = TENSORBOARD__SESSION_LOG__INIT;
@@ -184,6 +186,7 @@ mbt_status mbt_events_open(const char *folder, int64_t step, mbt_log *log, mbt_e
         return mbt_fail(err, MBT_FAILURE, "event file: out of memory");
     }
     made->fd = -1;
+    made->step = step;
     status = mbt_text_format(made->path, sizeof made->path, err, "path", "%s/%s%010" PRId64 ".%s",
                              folder, PREFIX, when, host);
     if (status == MBT_OK) {
@@ -192,6 +195,9 @@ mbt_status mbt_events_open(const char *folder, int64_t step, mbt_log *log, mbt_e
                                : mbt_fail(err, MBT_FAILURE, "%s: %s", made->path, strerror(errno));
     }
     if (status != MBT_OK) {
+        if (made->fd >= 0) {
+            (void)unlink(made->path);
+        }
         mbt_events_close(made);
         return status;
     }
@@ -229,7 +235,7 @@ static void tag_of(const char *column, char *tag)
     (void)snprintf(tag, TAG_BYTES, "%s", column);
 }
 
-mbt_status mbt_events_row(mbt_events *events, const mbt_metrics *metrics, int row, mbt_error *err)
+static mbt_status write_row(mbt_events *events, const mbt_metrics *metrics, int row, mbt_error *err)
 {
     const int n = mbt_metrics_n_columns();
     Tensorboard__Event event = TENSORBOARD__EVENT__INIT;
@@ -264,5 +270,18 @@ done:
     free(tags);
     free(list);
     free(values);
+    return status;
+}
+
+mbt_status mbt_events_follow(mbt_events *events, const mbt_metrics *metrics, mbt_error *err)
+{
+    mbt_status status = MBT_OK;
+    for (int i = 0; i < metrics->n_rows && status == MBT_OK; i++) {
+        const int64_t step = metrics->rows[i].step;
+        if (step > events->step) {
+            status = write_row(events, metrics, i, err);
+            events->step = status == MBT_OK ? step : events->step;
+        }
+    }
     return status;
 }

@@ -31,14 +31,37 @@ void recorder_clear(recorder *r)
     r->events = NULL;
 }
 
-/* The newest commands stay when all of them are too long. */
+/* The newest commands stay, as whole lines, when all of them are too long. */
 static void add_command(mbt_record_facts *facts, const char *before, const char *command)
 {
     const size_t room = sizeof facts->commands - 1, more = strlen(command) + 1;
     const size_t length = strlen(before);
-    const size_t skip = length + more > room ? length + more - room : 0;
-    (void)snprintf(facts->commands, sizeof facts->commands, "%s%s\n",
-                   before + (skip < length ? skip : length), command);
+    size_t skip = length + more > room ? length + more - room : 0;
+    skip = skip < length ? skip : length;
+    while (skip > 0 && skip < length && before[skip - 1] != '\n') {
+        skip++;
+    }
+    (void)snprintf(facts->commands, sizeof facts->commands, "%s%s\n", before + skip, command);
+}
+
+/* Events of the rows that have none yet; metrics: NULL before the first. What cannot be written now
+ * is tried again with the next row, and said once. */
+static void follow(recorder *r, mbt_run *run, const mbt_metrics *metrics)
+{
+    mbt_error err = {0};
+    mbt_status status = MBT_OK;
+    if (r->events == NULL) {
+        status =
+            mbt_events_open(mbt_run_folder(run), r->entered_at, r->setup->log, &r->events, &err);
+    }
+    if (status == MBT_OK && metrics != NULL) {
+        status = mbt_events_follow(r->events, metrics, &err);
+    }
+    if (status != MBT_OK && !r->no_events) {
+        mbt_log_root(r->setup->log, MBT_LOG_WARN, "TensorBoard events: %s; tried again each epoch",
+                     err.message);
+    }
+    r->no_events = status != MBT_OK;
 }
 
 void recorder_enter(recorder *r, mbt_run *run, const char *command, bool resumed, int64_t step)
@@ -55,19 +78,14 @@ void recorder_enter(recorder *r, mbt_run *run, const char *command, bool resumed
     if (mbt_record_write_facts(folder, &r->facts, &err) != MBT_OK) {
         mbt_log_root(log, MBT_LOG_WARN, "%s", err.message);
     }
-    if (mbt_events_open(folder, step, log, &r->events, &err) != MBT_OK) {
-        mbt_log_root(log, MBT_LOG_WARN, "no TensorBoard events: %s", err.message);
-    }
+    r->entered_at = step;
+    follow(r, run, NULL);
 }
 
-void recorder_event(recorder *r, const mbt_metrics *metrics)
+void recorder_event(recorder *r, mbt_run *run, const mbt_metrics *metrics)
 {
-    mbt_error err = {0};
-    if (r->events != NULL &&
-        mbt_events_row(r->events, metrics, metrics->n_rows - 1, &err) != MBT_OK) {
-        mbt_log_root(r->setup->log, MBT_LOG_WARN, "no more TensorBoard events: %s", err.message);
-        mbt_events_close(r->events);
-        r->events = NULL;
+    if (run != NULL) {
+        follow(r, run, metrics);
     }
 }
 
@@ -112,10 +130,10 @@ static void write_predictions(recorder *r, mbt_run *run, const mbt_progress_stat
     if (status == MBT_OK) {
         status = mbt_record_write_predictions(path, &record, &err);
     }
-    if (status != MBT_OK && !r->complained) {
+    if (status != MBT_OK && !r->no_predictions) {
         mbt_log_root(r->setup->log, MBT_LOG_WARN, "%s", err.message);
     }
-    r->complained = status != MBT_OK;
+    r->no_predictions = status != MBT_OK;
 }
 
 void recorder_taken(recorder *r, mbt_run *run, const mbt_progress_state *progress,

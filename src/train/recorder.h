@@ -14,8 +14,9 @@ typedef struct recorder {
     mbt_record_facts facts;
     mbt_predictions predictions;    /* of the test split */
     double booked[MBT_PHASE_COUNT]; /* seconds that rows have */
-    bool complained;    /* that predictions cannot be written; not again until they are */
-    mbt_events *events; /* rank zero; NULL once they cannot be written */
+    bool no_predictions, no_events; /* could be written last time, which was said */
+    mbt_events *events;             /* rank zero; NULL while its file could not be begun */
+    int64_t entered_at;             /* step */
 } recorder;
 
 void recorder_init(recorder *r, mbt_setup *setup, const char *provenance);
@@ -37,8 +38,8 @@ void recorder_taken(recorder *r, mbt_run *run, const mbt_progress_state *progres
 /* Where the time since the row before went, mean of the ranks. Collective. */
 void recorder_split_time(recorder *r, mbt_timer *timer, mbt_metrics_row *row);
 
-/* Rank zero alone: the newest row as an event. Before the save that has the row, so that a killed
- * run has every row that it resumes with among its events. */
-void recorder_event(recorder *r, const mbt_metrics *metrics);
+/* The newest row as an event, by rank zero (run). Before the save that has the row, so that a
+ * killed run has every row that it resumes with among its events. What fails is logged. */
+void recorder_event(recorder *r, mbt_run *run, const mbt_metrics *metrics);
 
 #endif

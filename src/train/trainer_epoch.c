@@ -150,7 +150,7 @@ mbt_status trainer_end_epoch(trainer *t, mbt_error *err)
     }
     status = mbt_comm_agree(t->setup->comm, status, err);
     if (status == MBT_OK) {
-        recorder_event(&t->recorder, &t->metrics);
+        recorder_event(&t->recorder, t->run, &t->metrics);
         log_epoch(t, &row, is_best);
         status = mbt_keeper_compare(&t->keeper, &t->state, err);
     }
