@@ -31,6 +31,10 @@ void mbt_outcome_clear(mbt_outcome *outcome); /* a zeroed one is allowed */
 /* The last part of the folder's path. Borrowed. */
 const char *mbt_outcome_name(const mbt_outcome *outcome);
 
+/* "mobilenetv2 1.0, ds8" (name, depth, downsampling), and what is not usual: ", width 0.5",
+ * ", bf16". */
+void mbt_outcome_network(const mbt_outcome *outcome, char *out, size_t bytes);
+
 /* The keys of recipe and network on which two configurations differ, comma separated; "" when they
  * are the same up to the seed, paths, and what changes no result. */
 void mbt_outcome_difference(const mbt_config *a, const mbt_config *b, char *out, size_t bytes);

@@ -19,6 +19,8 @@ enum { MBT_RECORD_NAME_BYTES = 64, MBT_RECORD_TEXT_BYTES = 4096 };
 typedef struct mbt_record_facts {
     char network[MBT_RECORD_NAME_BYTES], data_set[MBT_RECORD_NAME_BYTES];
     char data_digest[MBT_DIGEST_TEXT];
+    char arithmetic[MBT_RECORD_NAME_BYTES]; /* of the convolutions: "fp32", "bf16"; "" in the files
+                                               of older runs */
     int64_t parameters, macs;               /* trained; multiply-accumulates of one image */
     int64_t ranks;                          /* of the process that wrote the file */
     char provenance[MBT_RECORD_TEXT_BYTES]; /* of that process */

@@ -48,6 +48,11 @@ mbt_status mbt_run_write_config(mbt_run *run, const mbt_config *config,
 mbt_status mbt_run_read_config(const char *folder, mbt_config *config,
                                mbt_error *err) MBT_WARN_UNUSED;
 
+/* path, of MBT_PATH_BYTES: the checkpoint of a run folder that its figures in tables are of,
+ * best.h5 when training samples were held out to choose it, otherwise last.h5: never the best on
+ * the test split. MBT_DATA when there is none. */
+mbt_status mbt_run_counted(const char *folder, char *path, mbt_error *err) MBT_WARN_UNUSED;
+
 /* metrics.h5 and metrics.csv. */
 mbt_status mbt_run_write_metrics(mbt_run *run, const mbt_metrics *metrics,
                                  mbt_error *err) MBT_WARN_UNUSED;

@@ -121,6 +121,7 @@ mbt_status mbt_store_read_rows(mbt_store *store, const char *path, const mbt_sto
 mbt_status mbt_store_locate(mbt_store *store, const char *path, uint64_t *bytes, uint64_t *offset,
                             mbt_error *err) MBT_WARN_UNUSED;
 
+bool mbt_store_has_attribute(mbt_store *store, const char *path, const char *name);
 mbt_status mbt_store_get_i64(mbt_store *s, const char *path, const char *name, int64_t *value,
                              mbt_error *err) MBT_WARN_UNUSED;
 mbt_status mbt_store_get_f64(mbt_store *s, const char *path, const char *name, double *value,

@@ -1,4 +1,6 @@
-/* Small files: read whole, replace whole, make folders. The rest of text.h is in text.c. */
+/* Small files: read whole, replace whole, make folders. */
+#include "mbt/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,8 +31,8 @@ static ssize_t read_all(int fd, char *data, size_t room)
     return (ssize_t)have;
 }
 
-mbt_status mbt_text_read_file(const char *path, size_t max_bytes, char **data, size_t *bytes,
-                              mbt_error *err)
+mbt_status mbt_file_read(const char *path, size_t max_bytes, char **data, size_t *bytes,
+                         mbt_error *err)
 {
     mbt_status status = MBT_OK;
     char *read_data = NULL;
@@ -82,7 +84,7 @@ done:
     return status;
 }
 
-int mbt_text_write(int fd, const void *data, size_t bytes)
+int mbt_file_write(int fd, const void *data, size_t bytes)
 {
     enum { PIECE = 1 << 20 };
     const char *next = data;
@@ -100,7 +102,7 @@ int mbt_text_write(int fd, const void *data, size_t bytes)
     return 0;
 }
 
-mbt_status mbt_text_temporary(const char *path, char *temporary, int *fd, mbt_error *err)
+mbt_status mbt_file_temporary(const char *path, char *temporary, int *fd, mbt_error *err)
 {
     enum { TRIES = 100 };
     const char *slash = strrchr(path, '/');
@@ -125,7 +127,7 @@ mbt_status mbt_text_temporary(const char *path, char *temporary, int *fd, mbt_er
     return MBT_OK;
 }
 
-mbt_status mbt_text_sync_folder(const char *path, mbt_error *err)
+mbt_status mbt_file_sync_folder(const char *path, mbt_error *err)
 {
     char folder[MBT_PATH_BYTES];
     const char *slash = strrchr(path, '/');
@@ -147,15 +149,15 @@ mbt_status mbt_text_sync_folder(const char *path, mbt_error *err)
     return status;
 }
 
-mbt_status mbt_text_replace_file(const char *path, const void *data, size_t bytes, mbt_error *err)
+mbt_status mbt_file_replace(const char *path, const void *data, size_t bytes, mbt_error *err)
 {
     char temporary[MBT_PATH_BYTES];
     int fd = -1;
-    mbt_status status = mbt_text_temporary(path, temporary, &fd, err);
+    mbt_status status = mbt_file_temporary(path, temporary, &fd, err);
     if (status) {
         return status;
     }
-    if (mbt_text_write(fd, data, bytes) != 0) {
+    if (mbt_file_write(fd, data, bytes) != 0) {
         status = mbt_fail(err, MBT_FAILURE, "%s: write: %s", temporary, strerror(errno));
         goto done;
     }
@@ -174,7 +176,7 @@ mbt_status mbt_text_replace_file(const char *path, const void *data, size_t byte
             mbt_fail(err, MBT_FAILURE, "%s: rename from %s: %s", path, temporary, strerror(errno));
         goto done;
     }
-    return mbt_text_sync_folder(path, err);
+    return mbt_file_sync_folder(path, err);
 done:
     if (fd >= 0) {
         (void)close(fd);
@@ -189,7 +191,7 @@ static bool is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-mbt_status mbt_text_make_folder(const char *path, mbt_error *err)
+mbt_status mbt_file_make_folder(const char *path, mbt_error *err)
 {
     char part[MBT_PATH_BYTES];
     mbt_status status = mbt_text_format(part, sizeof part, err, "path", "%s", path);

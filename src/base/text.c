@@ -170,3 +170,15 @@ char *mbt_text_duration(double seconds, char *out)
     }
     return out;
 }
+
+const char *mbt_text_number(double value, char *out)
+{
+    /* %g drops trailing zeros, so 15 digits also stand for all fewer; 17 always suffice. */
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, MBT_NUMBER_BYTES, "%.*g", digits, value);
+        if (strtod(out, NULL) == value) {
+            break;
+        }
+    }
+    return out;
+}

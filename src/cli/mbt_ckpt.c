@@ -15,6 +15,7 @@
 #include "mbt/limited.h"
 #include "mbt/metrics.h"
 #include "mbt/pretrained.h"
+#include "mbt/run.h"
 #include "mbt/store.h"
 #include "mbt/text.h"
 
@@ -32,8 +33,9 @@ static const char usage[] =
     "       mbt-ckpt export FILE -o OUTPUT                          the weights alone\n"
     "\n"
     "FOLDER is a run folder or its folder of checkpoints. FILE is a checkpoint, or such a folder:\n"
-    "then its last.h5, and for verify all that it has, with the metrics of the run. list marks "
-    "the\n"
+    "then its last.h5 (export: best.h5 of a run that held samples out to choose it), and for "
+    "verify\n"
+    "all that it has, with the metrics of the run. list marks the\n"
     "files that last.h5 and best.h5 name. diff shows the tensors, counters and settings that are\n"
     "unlike; the state is weights, optimizer, counters and metrics without times, not settings.\n"
     "\n"
@@ -275,9 +277,12 @@ static mbt_status do_diff(char **files, mbt_error *err)
 
 static mbt_status do_export(const char *argument, const char *output, mbt_error *err)
 {
-    char path[MBT_PATH_BYTES];
+    char path[MBT_PATH_BYTES], folder[MBT_PATH_BYTES];
     int n_tensors = 0;
-    mbt_status status = checkpoint_file(argument, path, err);
+    mbt_status status = mbt_text_path(argument, "checkpoints", folder, err);
+    if (!status)
+        status = mbt_ckpt_is_folder(folder) ? mbt_run_counted(argument, path, err)
+                                            : checkpoint_file(argument, path, err);
     if (!status)
         status = try_file(path, err);
     if (!status)

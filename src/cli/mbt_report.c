@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mbt/file.h"
 #include "mbt/job.h"
 #include "mbt/report.h"
 #include "mbt/text.h"
@@ -86,7 +87,7 @@ static mbt_status text_end(text *t, mbt_status status, const char *output, mbt_e
         status = mbt_fail(err, MBT_FAILURE, "report: out of memory");
     }
     if (status == MBT_OK && output != NULL) {
-        status = mbt_text_replace_file(output, t->data, t->bytes, err);
+        status = mbt_file_replace(output, t->data, t->bytes, err);
     } else if (status == MBT_OK) {
         (void)fwrite(t->data, 1, t->bytes, stdout); /* main asks whether stdout took it */
     }

@@ -6,22 +6,13 @@
 #include "mbt/trainer.h"
 #include "mbtrain_session.h"
 
-/* A checkpoint file, or the run folder that holds it: then the best one. */
+/* A checkpoint file, or the run folder whose figures are asked for. */
 static mbt_status find_checkpoint(const mbtrain_session *s, char *path, mbt_error *err)
 {
     struct stat info;
-    if (stat(s->options.target, &info) != 0 || !S_ISDIR(info.st_mode)) {
-        return mbt_text_format(path, MBT_PATH_BYTES, err, "path", "%s", s->options.target);
-    }
-    mbt_status status = mbt_text_path(s->options.target, "checkpoints/best.h5", path, err);
-    if (status == MBT_OK && lstat(path, &info) != 0) {
-        status =
-            mbt_fail(err, MBT_DATA,
-                     "%s: there is no best checkpoint (yet); wanted a run that has been evaluated, "
-                     "or a checkpoint file",
-                     path);
-    }
-    return status;
+    return stat(s->options.target, &info) == 0 && S_ISDIR(info.st_mode)
+               ? mbt_run_counted(s->options.target, path, err)
+               : mbt_text_format(path, MBT_PATH_BYTES, err, "path", "%s", s->options.target);
 }
 
 static void print_counts(const char *what, const mbt_counts *counts)
@@ -144,7 +135,8 @@ mbt_status mbtrain_eval(mbtrain_session *s, mbt_error *err)
     }
     if (status == MBT_OK) {
         if (mbtrain_is_root(s)) {
-            (void)printf("%s, %s on %s\n", path, setup.graph.name, setup.dataset.name);
+            (void)printf("%s, %s on %s, %lld epochs and %lld steps done\n", path, setup.graph.name,
+                         setup.dataset.name, (long long)at.epoch, (long long)at.step_in_epoch);
         }
         status = evaluate_splits(s, &setup, &at, err);
     }

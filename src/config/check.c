@@ -46,8 +46,8 @@ static void check_milestones(const mbt_config *config, mbt_faults *faults)
         char after[MBT_NUMBER_BYTES];
         if (list->value[i] <= list->value[i - 1]) {
             mbt_faults_add(faults, path, "got %s after %s, wanted ascending epochs",
-                           mbt_number_text(list->value[i], after),
-                           mbt_number_text(list->value[i - 1], before));
+                           mbt_text_number(list->value[i], after),
+                           mbt_text_number(list->value[i - 1], before));
         }
     }
 }
@@ -61,15 +61,15 @@ static void check_schedule(const mbt_config *config, mbt_faults *faults)
                 config->schedule.kind == MBT_SCHEDULE_LINEAR;
     if (config->schedule.warmup == 1) {
         mbt_faults_add(faults, "schedule.warmup", "got %s, wanted less than 1, the whole run",
-                       mbt_number_text(config->schedule.warmup, got));
+                       mbt_text_number(config->schedule.warmup, got));
     }
     if (!ends && final_lr != 0) {
         mbt_faults_add(faults, "schedule.final_lr",
                        "got %s with schedule.kind %s, wanted 0: only cosine and linear end there",
-                       mbt_number_text(final_lr, got), schedule_name(config));
+                       mbt_text_number(final_lr, got), schedule_name(config));
     } else if (final_lr > config->schedule.lr) {
         mbt_faults_add(faults, "schedule.final_lr", "got %s, wanted at most schedule.lr, %s",
-                       mbt_number_text(final_lr, got), mbt_number_text(config->schedule.lr, limit));
+                       mbt_text_number(final_lr, got), mbt_text_number(config->schedule.lr, limit));
     }
     check_milestones(config, faults);
 }
@@ -95,7 +95,7 @@ static void check_decay(const mbt_config *config, mbt_faults *faults)
                 faults, kinds[i].path,
                 "got %s with \"%s\" in optimizer.no_decay, wanted 1, or no_decay without "
                 "it",
-                mbt_number_text(kinds[i].multiple, got), kinds[i].kind);
+                mbt_text_number(kinds[i].multiple, got), kinds[i].kind);
         }
     }
 }
@@ -107,7 +107,7 @@ static void check_crop(const mbt_config *config, mbt_faults *faults)
     const double low = config->augment.scale_min, high = config->augment.scale_max;
     if (low > high) {
         mbt_faults_add(faults, "augment.scale_min", "got %s, wanted at most augment.scale_max, %s",
-                       mbt_number_text(low, got), mbt_number_text(high, wanted));
+                       mbt_text_number(low, got), mbt_text_number(high, wanted));
     }
     if (config->augment.crop != MBT_CROP_PAD && config->data.image_size == 0) {
         mbt_faults_add(faults, "data.image_size",
@@ -119,7 +119,7 @@ static void check_crop(const mbt_config *config, mbt_faults *faults)
         mbt_faults_add(faults, "augment.short_side",
                        "got %" PRId64 " and augment.scale_max %s, wanted at least data.image_size, "
                        "%" PRId64,
-                       config->augment.short_side, mbt_number_text(high, wanted),
+                       config->augment.short_side, mbt_text_number(high, wanted),
                        config->data.image_size);
     }
     if (config->evaluate.short_side > 0 && config->evaluate.short_side < config->data.image_size) {

@@ -9,19 +9,6 @@
 #include "mbt/config.h"
 #include "schema.h"
 
-/* Texts hold no control characters (fields.c refuses them), so two escapes are enough. */
-static void write_text(FILE *out, const char *text)
-{
-    fputc('"', out);
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\') {
-            fputc('\\', out);
-        }
-        fputc(*c, out);
-    }
-    fputc('"', out);
-}
-
 static void write_flags(FILE *out, const mbt_row *row, int64_t bits)
 {
     const char *separator = "";
@@ -44,16 +31,16 @@ static void write_value(FILE *out, const mbt_row *row, const mbt_config *config)
         fprintf(out, "%" PRId64, mbt_row_integer(row, config));
         break;
     case MBT_ROW_F64:
-        fputs(mbt_number_text(mbt_row_number(row, config), number), out);
+        fputs(mbt_text_number(mbt_row_number(row, config), number), out);
         break;
     case MBT_ROW_BOOL:
         fputs(mbt_row_integer(row, config) != 0 ? "true" : "false", out);
         break;
     case MBT_ROW_TEXT:
-        write_text(out, mbt_row_text(row, config));
+        mbt_json_quote(out, mbt_row_text(row, config));
         break;
     case MBT_ROW_ENUM:
-        write_text(out, row->names[mbt_row_integer(row, config)]);
+        mbt_json_quote(out, row->names[mbt_row_integer(row, config)]);
         break;
     case MBT_ROW_FLAGS:
         write_flags(out, row, mbt_row_integer(row, config));
@@ -62,7 +49,7 @@ static void write_value(FILE *out, const mbt_row *row, const mbt_config *config)
         list = mbt_row_list(row, config);
         fputc('[', out);
         for (int i = 0; i < list->count; i++) {
-            fprintf(out, "%s%s", i > 0 ? ", " : "", mbt_number_text(list->value[i], number));
+            fprintf(out, "%s%s", i > 0 ? ", " : "", mbt_text_number(list->value[i], number));
         }
         fputc(']', out);
         break;

@@ -200,7 +200,7 @@ static void verify_number(const mbt_row *row, double value, mbt_faults *faults)
     char wanted[MBT_WANTED_BYTES];
     char number[MBT_NUMBER_BYTES];
     if (!(value >= row->min && value <= row->max)) { /* so that NaN is refused */
-        mbt_faults_add(faults, row->path, "got %s, wanted %s", mbt_number_text(value, number),
+        mbt_faults_add(faults, row->path, "got %s, wanted %s", mbt_text_number(value, number),
                        mbt_row_wanted(row, wanted));
     }
 }
@@ -282,8 +282,8 @@ const char *mbt_row_wanted(const mbt_row *row, char *out)
         snprintf(out, MBT_WANTED_BYTES, "an integer %.0f .. %.0f", row->min, row->max);
         break;
     case MBT_ROW_F64:
-        snprintf(out, MBT_WANTED_BYTES, "a number %s .. %s", mbt_number_text(row->min, low),
-                 mbt_number_text(row->max, high));
+        snprintf(out, MBT_WANTED_BYTES, "a number %s .. %s", mbt_text_number(row->min, low),
+                 mbt_text_number(row->max, high));
         break;
     case MBT_ROW_BOOL:
         snprintf(out, MBT_WANTED_BYTES, "true or false");
@@ -303,20 +303,8 @@ const char *mbt_row_wanted(const mbt_row *row, char *out)
         break;
     case MBT_ROW_LIST:
         snprintf(out, MBT_WANTED_BYTES, "a list of at most %d numbers %s .. %s", MBT_LIST_MAX,
-                 mbt_number_text(row->min, low), mbt_number_text(row->max, high));
+                 mbt_text_number(row->min, low), mbt_text_number(row->max, high));
         break;
-    }
-    return out;
-}
-
-const char *mbt_number_text(double value, char *out)
-{
-    /* %g drops trailing zeros, so 15 digits also stand for all fewer; 17 always suffice. */
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(out, MBT_NUMBER_BYTES, "%.*g", digits, value);
-        if (strtod(out, NULL) == value) {
-            break;
-        }
     }
     return out;
 }

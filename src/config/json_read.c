@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mbt/file.h"
 #include "mbt/json.h"
 #include "mbt/text.h"
 #include "schema.h"
@@ -19,7 +20,7 @@ mbt_status mbt_json_read(const char *path, mbt_json_file **file, mbt_error *err)
     char *text = NULL;
     size_t bytes = 0;
     mbt_error cause = {0};
-    mbt_status status = mbt_text_read_file(path, FILE_BYTES_MAX, &text, &bytes, err);
+    mbt_status status = mbt_file_read(path, FILE_BYTES_MAX, &text, &bytes, err);
     if (status != MBT_OK) {
         return status;
     }

@@ -6,7 +6,7 @@
 #include "mbt/json.h"
 #include "schema.h"
 
-static void write_text(FILE *out, const char *text)
+void mbt_json_quote(FILE *out, const char *text)
 {
     (void)fputc('"', out);
     for (const char *c = text; *c != '\0'; c++) {
@@ -25,7 +25,7 @@ static void open_value(mbt_json *j, const char *name)
         (void)fprintf(j->out, "%s\n%*s", j->empty ? "" : ",", 2 * j->depth, "");
     }
     if (name != NULL) {
-        write_text(j->out, name);
+        mbt_json_quote(j->out, name);
         (void)fputs(": ", j->out);
     }
     j->empty = false;
@@ -73,7 +73,7 @@ void mbt_json_number(mbt_json *j, const char *name, double value)
 {
     char number[MBT_NUMBER_BYTES];
     open_value(j, name);
-    (void)fputs(isfinite(value) ? mbt_number_text(value, number) : "null", j->out);
+    (void)fputs(isfinite(value) ? mbt_text_number(value, number) : "null", j->out);
 }
 
 void mbt_json_integer(mbt_json *j, const char *name, int64_t value)
@@ -85,5 +85,5 @@ void mbt_json_integer(mbt_json *j, const char *name, int64_t value)
 void mbt_json_text(mbt_json *j, const char *name, const char *value)
 {
     open_value(j, name);
-    write_text(j->out, value);
+    mbt_json_quote(j->out, value);
 }

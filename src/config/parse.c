@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "mbt/config.h"
+#include "mbt/file.h"
 #include "mbt/text.h"
 #include "schema.h"
 
@@ -32,7 +33,7 @@ static const char *describe(const cJSON *item, char out[DESCRIBED_BYTES])
         snprintf(out, DESCRIBED_BYTES, "the text \"%s\"", mbt_shown(item->valuestring, shown));
     } else if (cJSON_IsNumber(item)) {
         char number[MBT_NUMBER_BYTES];
-        snprintf(out, DESCRIBED_BYTES, "the number %s", mbt_number_text(item->valuedouble, number));
+        snprintf(out, DESCRIBED_BYTES, "the number %s", mbt_text_number(item->valuedouble, number));
     } else {
         snprintf(out, DESCRIBED_BYTES, "%s",
                  cJSON_IsObject(item)  ? "an object"
@@ -260,7 +261,7 @@ mbt_status mbt_config_read(const char *path, mbt_config *config, mbt_error *err)
     char *text = NULL;
     size_t bytes = 0;
     mbt_error cause = {0};
-    if (mbt_text_read_file(path, FILE_BYTES_MAX, &text, &bytes, &cause) != MBT_OK) {
+    if (mbt_file_read(path, FILE_BYTES_MAX, &text, &bytes, &cause) != MBT_OK) {
         return mbt_fail(err, MBT_CONFIG, "configuration: %s", cause.message);
     }
     mbt_status status = parse_bytes(text, bytes, path, config, err);

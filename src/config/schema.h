@@ -9,15 +9,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "mbt/config.h"
 #include "mbt/status.h"
+#include "mbt/text.h"
 
 enum {
     MBT_ROWS_MAX = 128,     /* rows the table may have; callers size arrays by it */
     MBT_WANTED_BYTES = 192, /* what mbt_row_wanted writes */
     MBT_SHOWN_BYTES = 64,   /* a piece of the user's text in a message */
-    MBT_NUMBER_BYTES = 32,  /* a double as text */
 };
 
 /* cJSON reads every number as a double, so integers are exact up to here, 2^53 - 1. */
@@ -86,9 +87,9 @@ void mbt_row_verify(const mbt_row *row, const mbt_config *config, mbt_faults *fa
 /* What the row takes, as in "wanted ..."; out has MBT_WANTED_BYTES. Returns out. */
 const char *mbt_row_wanted(const mbt_row *row, char *out);
 
-/* A decimal, as short as %g makes it, that reads back bit for bit; out has MBT_NUMBER_BYTES.
- * Returns out. */
-const char *mbt_number_text(double value, char *out);
+/* "text" with JSON's quotes. Texts hold no control characters (fields.c refuses them), so two
+ * escapes are enough. */
+void mbt_json_quote(FILE *out, const char *text);
 
 /* Bytes of the UTF-8 sequence at `at`, 0 when it is none. */
 size_t mbt_utf8_step(const char *at, const char *end);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cifar_source.h"
+#include "mbt/file.h"
 #include "mbt/text.h"
 #include "unpack.h"
 
@@ -67,8 +68,7 @@ static mbt_status load_folder(const char *source, const char *official, struct c
     for (int i = 0; i < n_files && !status; i++) {
         status = mbt_text_path(folder, files[i].name, path, err);
         if (!status && access(path, F_OK) == 0) {
-            status =
-                mbt_text_read_file(path, files[i].max_bytes, &files[i].data, &files[i].bytes, err);
+            status = mbt_file_read(path, files[i].max_bytes, &files[i].data, &files[i].bytes, err);
         }
     }
     return status ? status : check_complete(folder, files, n_files, err);

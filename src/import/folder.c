@@ -10,6 +10,7 @@
 
 #include "folder_list.h"
 #include "mbt/dataset.h"
+#include "mbt/file.h"
 #include "mbt/import.h"
 #include "mbt/stop.h"
 #include "mbt/text.h"
@@ -90,7 +91,7 @@ static mbt_status encode_again(struct import *import, struct picture *p, mbt_err
 static mbt_status take_picture(struct import *import, const char *path, struct picture *p,
                                mbt_error *err)
 {
-    mbt_status status = mbt_text_read_file(path, MBT_SAMPLE_BYTES_MAX, &p->file, &p->n, err);
+    mbt_status status = mbt_file_read(path, MBT_SAMPLE_BYTES_MAX, &p->file, &p->n, err);
     if (status != MBT_OK) {
         return status; /* it names the file */
     }

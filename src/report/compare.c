@@ -26,11 +26,12 @@ static mbt_status check_alike(const mbt_outcome *a, const mbt_outcome *b, mbt_er
                             a->folder, b->folder, sames[i].what, sames[i].of_a, sames[i].of_b);
         }
     }
-    if (a->facts.parameters != b->facts.parameters) {
+    if (a->facts.parameters != b->facts.parameters || a->facts.macs != b->facts.macs) {
         return mbt_fail(err, MBT_DATA,
                         "runs %.300s and %.300s: another network: %" PRId64 " and %" PRId64
-                        " parameters",
-                        a->folder, b->folder, a->facts.parameters, b->facts.parameters);
+                        " parameters, %" PRId64 " and %" PRId64 " multiply-accumulates",
+                        a->folder, b->folder, a->facts.parameters, b->facts.parameters,
+                        a->facts.macs, b->facts.macs);
     }
     return MBT_OK;
 }
@@ -72,7 +73,7 @@ static void put_agreement(const mbt_predictions *a, const mbt_predictions *b, FI
     }
     const double only_a = (double)counts[1][0], only_b = (double)counts[0][1];
     (void)fprintf(out,
-                  "\ntest samples  %" PRId64 ": both right %" PRId64 ", only A %" PRId64
+                  "test samples  %" PRId64 ": both right %" PRId64 ", only A %" PRId64
                   ", only B %" PRId64 ", neither %" PRId64 "\n",
                   a->n, counts[1][1], counts[1][0], counts[0][1], counts[0][0]);
     if (only_a + only_b > 0) {
@@ -87,16 +88,18 @@ static mbt_status compare_predictions(const mbt_outcome *a, const mbt_outcome *b
     mbt_predictions of_a = {0}, of_b = {0};
     char(*names_a)[MBT_CLASS_NAME_BYTES] = NULL;
     char(*names_b)[MBT_CLASS_NAME_BYTES] = NULL;
-    int64_t epoch = 0;
-    mbt_status status = mbt_record_read_predictions(a->folder, &of_a, &names_a, &epoch, err);
+    int64_t epoch_a = 0, epoch_b = 0;
+    mbt_status status = mbt_record_read_predictions(a->folder, &of_a, &names_a, &epoch_a, err);
     if (status == MBT_OK) {
-        status = mbt_record_read_predictions(b->folder, &of_b, &names_b, &epoch, err);
+        status = mbt_record_read_predictions(b->folder, &of_b, &names_b, &epoch_b, err);
     }
     if (status == MBT_OK && (of_a.n != of_b.n || of_a.n_classes != of_b.n_classes)) {
         status = mbt_fail(err, MBT_DATA, "%.300s, %.300s: predictions of other test splits",
                           a->folder, b->folder);
     }
-    if (status == MBT_OK) {
+    if (status == MBT_OK) { /* not always of the epochs whose accuracy stands above */
+        (void)fprintf(out, "\npredictions   after epoch %" PRId64 " of A, %" PRId64 " of B\n",
+                      epoch_a, epoch_b);
         put_agreement(&of_a, &of_b, out);
     }
     free(names_a);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mbt/file.h"
 #include "mbt/report.h"
 #include "mbt/text.h"
 
@@ -48,13 +49,13 @@ static void put_line(const mbt_outcome *run, FILE *out)
 {
     const mbt_metrics_row *row = &run->metrics.rows[run->row];
     const char *name = mbt_outcome_name(run);
-    char commit[64];
+    char commit[64], network[2 * MBT_RECORD_NAME_BYTES];
+    mbt_outcome_network(run, network, sizeof network);
     commit_of(run, commit, sizeof commit);
     (void)fprintf(out,
-                  "| [%s](%s.svg) ([csv](%s.csv)) | %s %s, ds%" PRId64 " | %s | %.2f | %.1f | "
+                  "| [%s](%s.svg) ([csv](%s.csv)) | %s | %s | %.2f | %.1f | "
                   "%" PRId64 " | %" PRId64 " | **%.2f** | %.2f | %.2f | %s | ",
-                  name, name, name, run->facts.network, run->config.network.depth,
-                  run->config.network.downsampling, run->facts.data_set,
+                  name, name, name, network, run->facts.data_set,
                   (double)run->facts.parameters / 1e6, (double)run->facts.macs / 1e6, row->epoch,
                   run->config.train.seed, row->test_top1, row->test_top5, run->hours, commit);
     put_commands(run, out);
@@ -97,7 +98,7 @@ static mbt_status make_readme(const mbt_outcome *run, const char *path, char **t
                               mbt_error *err)
 {
     char *before = NULL;
-    mbt_status status = mbt_text_read_file(path, README_BYTES_MAX, &before, NULL, err);
+    mbt_status status = mbt_file_read(path, README_BYTES_MAX, &before, NULL, err);
     FILE *out = status == MBT_OK ? open_memstream(text, bytes) : NULL;
     if (status == MBT_OK && out == NULL) {
         status = mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
@@ -148,7 +149,7 @@ mbt_status mbt_report_enter(const mbt_outcome *run, const char *folder, mbt_erro
         status = write_curve(run, folder, err);
     }
     if (status == MBT_OK) { /* last: what it names is there now */
-        status = mbt_text_replace_file(path, text, bytes, err);
+        status = mbt_file_replace(path, text, bytes, err);
     }
     free(text);
     return status;

@@ -2,6 +2,7 @@
 #include "mbt/outcome.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -205,4 +206,15 @@ const char *mbt_outcome_name(const mbt_outcome *outcome)
 {
     const char *slash = strrchr(outcome->folder, '/');
     return slash != NULL && slash[1] != '\0' ? slash + 1 : outcome->folder;
+}
+
+void mbt_outcome_network(const mbt_outcome *outcome, char *out, size_t bytes)
+{
+    const mbt_config *config = &outcome->config;
+    const bool as_named = !(config->network.width < 1) && !(config->network.width > 1);
+    char width[MBT_NUMBER_BYTES];
+    (void)snprintf(out, bytes, "%s %s, ds%" PRId64 "%s%s%s", outcome->facts.network,
+                   config->network.depth, config->network.downsampling, as_named ? "" : ", width ",
+                   as_named ? "" : mbt_text_number(config->network.width, width),
+                   strcmp(outcome->facts.arithmetic, "bf16") == 0 ? ", bf16" : "");
 }

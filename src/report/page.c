@@ -127,10 +127,12 @@ static void put_summary(const mbt_outcome *runs, int n_runs, FILE *out)
     for (int i = 0; i < n_runs; i++) {
         const mbt_outcome *run = &runs[i];
         const mbt_metrics_row *row = &run->metrics.rows[run->row];
+        char network[2 * MBT_RECORD_NAME_BYTES];
+        mbt_outcome_network(run, network, sizeof network);
         (void)fprintf(out, "<tr><td><span class=\"chip fill-%d\"></span>", i);
         html_text(out, mbt_outcome_name(run));
         (void)fputs("</td><td>", out);
-        html_text(out, run->facts.network);
+        html_text(out, network);
         (void)fputs("</td><td>", out);
         html_text(out, run->facts.data_set);
         (void)fprintf(out,

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "curves.h"
+#include "mbt/file.h"
 #include "mbt/report.h"
-#include "mbt/text.h"
 #include "picture.h"
 
 static const double PNG_SCALE = 2; /* sharp on screens of today */
@@ -26,11 +26,11 @@ static mbt_status write_drawing(const char *svg, size_t bytes, bool png, const c
     unsigned char *picture = NULL;
     size_t picture_bytes = 0;
     if (!png) {
-        return mbt_text_replace_file(path, svg, bytes, err);
+        return mbt_file_replace(path, svg, bytes, err);
     }
     mbt_status status = picture_of_svg(svg, bytes, PNG_SCALE, &picture, &picture_bytes, err);
     if (status == MBT_OK) {
-        status = mbt_text_replace_file(path, picture, picture_bytes, err);
+        status = mbt_file_replace(path, picture, picture_bytes, err);
     }
     free(picture);
     return status;

@@ -17,7 +17,8 @@ struct sums {
     double top1[MBT_JOB_SEEDS_MAX], top5[MBT_JOB_SEEDS_MAX], flip_top1[MBT_JOB_SEEDS_MAX], hours;
     int64_t seeds[MBT_JOB_SEEDS_MAX];
     char folders[MBT_JOB_SEEDS_MAX][MBT_PATH_BYTES];
-    int n, n_flip, n_begun; /* n_flip: with both views, which a run need not have */
+    char arithmetic[MBT_RECORD_NAME_BYTES]; /* of the first that says it */
+    int n, n_flip, n_begun;                 /* n_flip: with both views, which a run need not have */
 };
 
 struct making {
@@ -72,6 +73,14 @@ static mbt_status add_run(struct making *m, int i, const mbt_outcome *run, mbt_e
     if (s->n == MBT_JOB_SEEDS_MAX) {
         return mbt_fail(err, MBT_DATA, "%s: more than %d runs of one row", run->folder,
                         MBT_JOB_SEEDS_MAX);
+    }
+    if (s->arithmetic[0] == '\0') {
+        memcpy(s->arithmetic, run->facts.arithmetic, sizeof s->arithmetic);
+    } else if (run->facts.arithmetic[0] != '\0' &&
+               strcmp(s->arithmetic, run->facts.arithmetic) != 0) {
+        return mbt_fail(err, MBT_DATA,
+                        "run %.300s: multiplied in %s, others of its row in %s: no mean of both",
+                        run->folder, run->facts.arithmetic, s->arithmetic);
     }
     s->seeds[s->n] = run->config.train.seed;
     memcpy(s->folders[s->n], run->folder, sizeof run->folder);

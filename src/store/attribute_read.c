@@ -8,6 +8,18 @@
 
 enum { TEXT_BLOCK_MAX = 1 << 26 }; /* bytes of all texts of an attribute together */
 
+bool mbt_store_has_attribute(mbt_store *store, const char *path, const char *name)
+{
+    hid_t object = H5I_INVALID_HID;
+    store_quiet();
+    if (store_open_object(store, path, &object, NULL) != MBT_OK) {
+        return false;
+    }
+    const bool has = H5Aexists(object, name) > 0;
+    store_release(object);
+    return has;
+}
+
 /* Opens an attribute and its shape. count: elements of a one-dimensional one, -1 for a scalar. */
 static mbt_status open_attribute(const mbt_store *store, const char *path, const char *name,
                                  hid_t *attribute, int64_t *count, mbt_error *err)

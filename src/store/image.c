@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "mbt/file.h"
 
 enum { GROWTH = 1 << 22, IMAGE_NAME = 64 };
 
@@ -234,7 +235,7 @@ mbt_status mbt_store_open(const char *path, size_t max_bytes, mbt_store **store,
     if (made == NULL) {
         return mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
     }
-    mbt_status status = mbt_text_read_file(path, max_bytes, &data, &bytes, err);
+    mbt_status status = mbt_file_read(path, max_bytes, &data, &bytes, err);
     if (status == MBT_OK) {
         status = check_head(path, data, bytes, bytes, &ours, made->digest, err);
     }

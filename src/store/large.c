@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "mbt/file.h"
 
 hid_t store_disk_access(void)
 {
@@ -26,7 +27,7 @@ mbt_status mbt_store_create_large(const char *path, mbt_store **store, mbt_error
         return mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
     }
     int fd;
-    const mbt_status status = mbt_text_temporary(path, made->temporary, &fd, err);
+    const mbt_status status = mbt_file_temporary(path, made->temporary, &fd, err);
     if (status != MBT_OK) {
         free(made);
         return status;

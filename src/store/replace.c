@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "mbt/file.h"
 
 enum { PIECE = 1 << 20 };
 
@@ -107,7 +108,7 @@ mbt_status store_place(int fd, const char *temporary, const char *path,
         (void)unlink(temporary);
         return status;
     }
-    return mbt_text_sync_folder(path, err);
+    return mbt_file_sync_folder(path, err);
 }
 
 mbt_status store_replace(const char *path, const char block[MBT_USER_BLOCK_BYTES],
@@ -115,12 +116,12 @@ mbt_status store_replace(const char *path, const char block[MBT_USER_BLOCK_BYTES
 {
     char temporary[MBT_PATH_BYTES];
     int fd;
-    mbt_status status = mbt_text_temporary(path, temporary, &fd, err);
+    mbt_status status = mbt_file_temporary(path, temporary, &fd, err);
     if (status != MBT_OK) {
         return status;
     }
-    if (mbt_text_write(fd, block, MBT_USER_BLOCK_BYTES) != 0 ||
-        mbt_text_write(fd, image, bytes) != 0) {
+    if (mbt_file_write(fd, block, MBT_USER_BLOCK_BYTES) != 0 ||
+        mbt_file_write(fd, image, bytes) != 0) {
         status = fail_at(path, "cannot write", err);
         (void)close(fd);
         (void)unlink(temporary);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "checkpoint_format.h"
+#include "mbt/file.h"
 #include "mbt/text.h"
 
 #define STEP_NAME "step-%010" PRId64 ".h5"
@@ -77,7 +78,7 @@ mbt_status ckpt_move_link(const char *folder, const char *link, int64_t step, mb
         (void)unlink(temporary);
         return status;
     }
-    return mbt_text_sync_folder(path, err);
+    return mbt_file_sync_folder(path, err);
 }
 
 /* The step that a link names: -1 when there is no link or it names something else. */

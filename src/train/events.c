@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mbt/file.h"
 #include "mbt/text.h"
 #include <event.pb-c.h>
 
@@ -61,7 +62,7 @@ static mbt_status append(mbt_events *events, const unsigned char *record, size_t
                          mbt_error *err)
 {
     if (lseek(events->fd, events->bytes, SEEK_SET) < 0 ||
-        mbt_text_write(events->fd, record, bytes) != 0) {
+        mbt_file_write(events->fd, record, bytes) != 0) {
         const int why = errno;
         (void)!ftruncate(events->fd, events->bytes);
         return mbt_fail(err, MBT_FAILURE, "%s: %s", events->path, strerror(why));

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mbt/file.h"
 #include "mbt/text.h"
 
 typedef enum column_kind { COUNT, REAL } column_kind;
@@ -290,17 +291,6 @@ done:
 
 /* ---- text ---- */
 
-/* The shortest of 15 to 17 digits that reads back as the same number. */
-static void exact_text(double value, char *out)
-{
-    for (int digits = 15; digits <= 17; digits++) {
-        (void)snprintf(out, CELL_BYTES, "%.*g", digits, value);
-        if (strtod(out, NULL) == value) {
-            return;
-        }
-    }
-}
-
 static void put_csv(const mbt_metrics *metrics, FILE *out)
 {
     for (int i = 0; i < N_COLUMNS; i++) {
@@ -313,7 +303,7 @@ static void put_csv(const mbt_metrics *metrics, FILE *out)
             if (c->kind == COUNT) {
                 (void)snprintf(text, sizeof text, "%" PRId64, cell_count(metrics, row, c));
             } else if (!cell_is_empty(metrics, row, c)) {
-                exact_text(cell_real(metrics, row, c), text);
+                (void)mbt_text_number(cell_real(metrics, row, c), text);
             }
             (void)fprintf(out, "%s%s", text, i + 1 < N_COLUMNS ? "," : "\n");
         }
@@ -334,7 +324,7 @@ mbt_status mbt_metrics_write_csv(const mbt_metrics *metrics, const char *path, m
     if (fclose(out) != 0 || !whole) {
         status = mbt_fail(err, MBT_FAILURE, "%s: no memory for the text", path);
     } else {
-        status = mbt_text_replace_file(path, text, bytes, err);
+        status = mbt_file_replace(path, text, bytes, err);
     }
     free(text);
     return status;

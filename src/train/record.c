@@ -15,15 +15,17 @@ static const char PREDICTIONS[] = "predictions.h5", SPLIT[] = "/test";
 static const struct fact {
     const char *name;
     size_t offset, bytes; /* bytes: of a text; 0: a count */
+    bool lacking;         /* in files of older runs */
 } facts_table[] = {
-    {"network", offsetof(mbt_record_facts, network), MBT_RECORD_NAME_BYTES},
-    {"data_set", offsetof(mbt_record_facts, data_set), MBT_RECORD_NAME_BYTES},
-    {"data_digest", offsetof(mbt_record_facts, data_digest), MBT_DIGEST_TEXT},
-    {"parameters", offsetof(mbt_record_facts, parameters), 0},
-    {"macs", offsetof(mbt_record_facts, macs), 0},
-    {"ranks", offsetof(mbt_record_facts, ranks), 0},
-    {"provenance", offsetof(mbt_record_facts, provenance), MBT_RECORD_TEXT_BYTES},
-    {"commands", offsetof(mbt_record_facts, commands), MBT_RECORD_TEXT_BYTES},
+    {"network", offsetof(mbt_record_facts, network), MBT_RECORD_NAME_BYTES, false},
+    {"data_set", offsetof(mbt_record_facts, data_set), MBT_RECORD_NAME_BYTES, false},
+    {"data_digest", offsetof(mbt_record_facts, data_digest), MBT_DIGEST_TEXT, false},
+    {"arithmetic", offsetof(mbt_record_facts, arithmetic), MBT_RECORD_NAME_BYTES, true},
+    {"parameters", offsetof(mbt_record_facts, parameters), 0, false},
+    {"macs", offsetof(mbt_record_facts, macs), 0, false},
+    {"ranks", offsetof(mbt_record_facts, ranks), 0, false},
+    {"provenance", offsetof(mbt_record_facts, provenance), MBT_RECORD_TEXT_BYTES, false},
+    {"commands", offsetof(mbt_record_facts, commands), MBT_RECORD_TEXT_BYTES, false},
 };
 enum { N_FACTS = sizeof facts_table / sizeof *facts_table };
 
@@ -45,6 +47,9 @@ static mbt_status load_facts(mbt_record_facts *facts, mbt_store *store, mbt_erro
     for (int i = 0; i < N_FACTS && status == MBT_OK; i++) {
         const struct fact *f = &facts_table[i];
         void *at = (char *)facts + f->offset;
+        if (f->lacking && !mbt_store_has_attribute(store, "/", f->name)) {
+            continue;
+        }
         status = f->bytes > 0 ? mbt_store_get_text(store, "/", f->name, at, f->bytes, err)
                               : mbt_store_get_i64(store, "/", f->name, at, err);
     }
@@ -118,6 +123,7 @@ mbt_status mbt_record_read_facts(const char *folder, mbt_record_facts *facts, mb
 {
     char path[MBT_PATH_BYTES];
     mbt_store *store = NULL;
+    *facts = (mbt_record_facts){0};
     mbt_status status = mbt_text_path(folder, ABOUT, path, err);
     if (status != MBT_OK) {
         return status;

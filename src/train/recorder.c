@@ -15,6 +15,9 @@ void mbt_setup_facts(const mbt_setup *setup, const char *provenance, mbt_record_
     (void)snprintf(facts->network, sizeof facts->network, "%s", setup->graph.name);
     (void)snprintf(facts->data_set, sizeof facts->data_set, "%s", setup->dataset.name);
     memcpy(facts->data_digest, setup->dataset.digest, sizeof facts->data_digest);
+    const mbt_plan *plan = setup->plan != NULL ? setup->plan : setup->evaluator;
+    (void)snprintf(facts->arithmetic, sizeof facts->arithmetic, "%s",
+                   plan->options.bf16 ? "bf16" : "fp32");
     (void)snprintf(facts->provenance, sizeof facts->provenance, "%s", provenance);
 }
 

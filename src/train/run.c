@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lock.h"
+#include "mbt/file.h"
 #include "mbt/text.h"
 #include "mbt/timer.h"
 
@@ -122,8 +123,8 @@ static mbt_status check_old(const char *folder, mbt_run_mode mode, mbt_error *er
  */
 static void sweep(const char *folder)
 {
-    static const char *const leftovers[] = {".probe-",          ".metrics.h5.tmp-",
-                                            ".about.h5.tmp-",   ".predictions.h5.tmp-",
+    static const char *const leftovers[] = {".probe-",           ".metrics.h5.tmp-",
+                                            ".about.h5.tmp-",    ".predictions.h5.tmp-",
                                             ".metrics.csv.tmp-", ".config.json.tmp-"};
     char path[MBT_PATH_BYTES];
     DIR *listing = opendir(folder);
@@ -247,7 +248,7 @@ static mbt_status enter(mbt_run *run, mbt_run_mode mode, mbt_error *err)
         status = check_old(run->folder, mode, err); /* before anything is changed */
     }
     if (status == MBT_OK && mode != MBT_RUN_RESUME) {
-        status = mbt_text_make_folder(run->folder, err);
+        status = mbt_file_make_folder(run->folder, err);
     }
     if (status == MBT_OK) {
         status = take_lock(run, err);
@@ -259,7 +260,7 @@ static mbt_status enter(mbt_run *run, mbt_run_mode mode, mbt_error *err)
         status = mbt_text_path(run->folder, "checkpoints", run->checkpoints, err);
     }
     if (status == MBT_OK) {
-        status = mbt_text_make_folder(run->checkpoints, err);
+        status = mbt_file_make_folder(run->checkpoints, err);
     }
     if (status == MBT_OK) {
         sweep(run->folder);
@@ -382,7 +383,7 @@ mbt_status mbt_run_write_config(mbt_run *run, const mbt_config *config, mbt_erro
         status = mbt_config_echo(config, &text, err);
     }
     if (status == MBT_OK) {
-        status = mbt_text_replace_file(path, text, strlen(text), err);
+        status = mbt_file_replace(path, text, strlen(text), err);
     }
     free(text);
     return status;
@@ -395,6 +396,26 @@ mbt_status mbt_run_read_config(const char *folder, mbt_config *config, mbt_error
     if (status == MBT_OK) {
         mbt_config_defaults(config);
         status = mbt_config_read(path, config, err);
+    }
+    return status;
+}
+
+mbt_status mbt_run_counted(const char *folder, char *path, mbt_error *err)
+{
+    mbt_config config;
+    struct stat info;
+    mbt_status status = mbt_run_read_config(folder, &config, err);
+    if (status != MBT_OK) {
+        return status;
+    }
+    const char *name = config.data.validation > 0 ? "checkpoints/best.h5" : "checkpoints/last.h5";
+    status = mbt_text_path(folder, name, path, err);
+    if (status == MBT_OK && lstat(path, &info) != 0) {
+        status =
+            mbt_fail(err, MBT_DATA,
+                     "%s: there is no such checkpoint (yet); wanted a run that has been %s, or "
+                     "a checkpoint file",
+                     path, config.data.validation > 0 ? "evaluated" : "saved");
     }
     return status;
 }

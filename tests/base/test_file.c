@@ -1,4 +1,4 @@
-/* text: reading, replacing, folders. Each test works in a fresh folder. */
+/* file: reading, replacing, folders. Each test works in a fresh folder. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mbt/file.h"
 #include "mbt/text.h"
 
 static int enter_folder(void **state)
@@ -56,17 +57,17 @@ static void what_is_written_is_read(void **state)
     mbt_error err;
     char *data = NULL;
     size_t bytes = 0;
-    assert_int_equal(mbt_text_replace_file("f", "first\0x", 7, &err), MBT_OK);
-    assert_int_equal(mbt_text_read_file("f", 7, &data, &bytes, &err), MBT_OK);
+    assert_int_equal(mbt_file_replace("f", "first\0x", 7, &err), MBT_OK);
+    assert_int_equal(mbt_file_read("f", 7, &data, &bytes, &err), MBT_OK);
     assert_int_equal(bytes, 7);
     assert_memory_equal(data, "first\0x", 8); /* with the zero behind */
     free(data);
-    assert_int_equal(mbt_text_replace_file("./f", "2", 1, &err), MBT_OK);
-    assert_int_equal(mbt_text_read_file("f", 100, &data, NULL, &err), MBT_OK);
+    assert_int_equal(mbt_file_replace("./f", "2", 1, &err), MBT_OK);
+    assert_int_equal(mbt_file_read("f", 100, &data, NULL, &err), MBT_OK);
     assert_string_equal(data, "2");
     free(data);
-    assert_int_equal(mbt_text_replace_file("f", NULL, 0, &err), MBT_OK);
-    assert_int_equal(mbt_text_read_file("f", 0, &data, &bytes, &err), MBT_OK);
+    assert_int_equal(mbt_file_replace("f", NULL, 0, &err), MBT_OK);
+    assert_int_equal(mbt_file_read("f", 0, &data, &bytes, &err), MBT_OK);
     assert_int_equal(bytes, 0);
     assert_string_equal(data, "");
     free(data);
@@ -79,8 +80,8 @@ static void replaced_file_obeys_umask(void **state)
     mbt_error err;
     struct stat info;
     mode_t old = umask(027);
-    assert_int_equal(mbt_text_replace_file("f", "x", 1, &err), MBT_OK);
-    assert_int_equal(mbt_text_make_folder("d", &err), MBT_OK);
+    assert_int_equal(mbt_file_replace("f", "x", 1, &err), MBT_OK);
+    assert_int_equal(mbt_file_make_folder("d", &err), MBT_OK);
     umask(old);
     assert_int_equal(stat("f", &info), 0);
     assert_int_equal(info.st_mode & 07777, 0640);
@@ -93,16 +94,16 @@ static void bad_files_are_named(void **state)
     (void)state;
     mbt_error err;
     char *data = (char *)&err;
-    assert_int_equal(mbt_text_read_file("missing", 10, &data, NULL, &err), MBT_DATA);
+    assert_int_equal(mbt_file_read("missing", 10, &data, NULL, &err), MBT_DATA);
     assert_null(data);
     assert_memory_equal(err.message, "missing: ", 9);
-    assert_int_equal(mbt_text_read_file(".", 10, &data, NULL, &err), MBT_DATA);
+    assert_int_equal(mbt_file_read(".", 10, &data, NULL, &err), MBT_DATA);
     assert_non_null(strstr(err.message, "a folder"));
     assert_int_equal(mkfifo("pipe", 0600), 0);
-    assert_int_equal(mbt_text_read_file("pipe", 10, &data, NULL, &err), MBT_DATA); /* no hang */
+    assert_int_equal(mbt_file_read("pipe", 10, &data, NULL, &err), MBT_DATA); /* no hang */
     assert_non_null(strstr(err.message, "pipe: is a special file"));
-    assert_int_equal(mbt_text_replace_file("f", "12345", 5, &err), MBT_OK);
-    assert_int_equal(mbt_text_read_file("f", 4, &data, NULL, &err), MBT_DATA);
+    assert_int_equal(mbt_file_replace("f", "12345", 5, &err), MBT_OK);
+    assert_int_equal(mbt_file_read("f", 4, &data, NULL, &err), MBT_DATA);
     assert_non_null(strstr(err.message, "f: has 5 bytes, wanted at most 4"));
     assert_null(data);
 }
@@ -114,7 +115,7 @@ static void failed_replace_leaves_the_old_file_alone(void **state)
     char *data = NULL;
     char big[8192];
     memset(big, 'b', sizeof big);
-    assert_int_equal(mbt_text_replace_file("f", "old", 3, &err), MBT_OK);
+    assert_int_equal(mbt_file_replace("f", "old", 3, &err), MBT_OK);
 
     /* The disk is full in the middle: the kernel takes 4096 bytes and refuses the rest. */
     struct rlimit old_limit;
@@ -122,22 +123,22 @@ static void failed_replace_leaves_the_old_file_alone(void **state)
     struct rlimit limit = {4096, old_limit.rlim_max};
     void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    mbt_status status = mbt_text_replace_file("f", big, sizeof big, &err);
+    mbt_status status = mbt_file_replace("f", big, sizeof big, &err);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
     signal(SIGXFSZ, handler);
     assert_int_equal(status, MBT_FAILURE);
     assert_non_null(strstr(err.message, "write: "));
     assert_int_equal(n_entries(), 1);
-    assert_int_equal(mbt_text_read_file("f", 100, &data, NULL, &err), MBT_OK);
+    assert_int_equal(mbt_file_read("f", 100, &data, NULL, &err), MBT_OK);
     assert_string_equal(data, "old");
     free(data);
 
     /* The last step fails: a folder with something in it is in the way. */
-    assert_int_equal(mbt_text_make_folder("d/e", &err), MBT_OK);
-    assert_int_equal(mbt_text_replace_file("d", "x", 1, &err), MBT_FAILURE);
+    assert_int_equal(mbt_file_make_folder("d/e", &err), MBT_OK);
+    assert_int_equal(mbt_file_replace("d", "x", 1, &err), MBT_FAILURE);
     assert_non_null(strstr(err.message, "rename"));
     assert_int_equal(n_entries(), 2);
-    assert_int_equal(mbt_text_replace_file("no/such/f", "x", 1, &err), MBT_FAILURE);
+    assert_int_equal(mbt_file_replace("no/such/f", "x", 1, &err), MBT_FAILURE);
     assert_memory_equal(err.message, "no/such/f", 9);
 }
 
@@ -150,7 +151,7 @@ static void left_over_temporary_is_no_obstacle(void **state)
     FILE *file = fopen(left_over, "w");
     assert_non_null(file);
     fclose(file);
-    assert_int_equal(mbt_text_replace_file("f", "x", 1, &err), MBT_OK);
+    assert_int_equal(mbt_file_replace("f", "x", 1, &err), MBT_OK);
     assert_int_equal(unlink(left_over), 0); /* not ours to take away */
     assert_int_equal(n_entries(), 1);
 }
@@ -161,20 +162,20 @@ static void folders_are_made_with_their_parents(void **state)
     struct stat info;
     char path[MBT_PATH_BYTES];
     assert_int_equal(mbt_text_path(*state, "d//e/", path, &err), MBT_OK);
-    assert_int_equal(mbt_text_make_folder(path, &err), MBT_OK);
+    assert_int_equal(mbt_file_make_folder(path, &err), MBT_OK);
     assert_int_equal(stat("d/e", &info), 0);
     assert_true(S_ISDIR(info.st_mode));
-    assert_int_equal(mbt_text_make_folder("d/e", &err), MBT_OK);
-    assert_int_equal(mbt_text_make_folder("./d/e/f", &err), MBT_OK);
+    assert_int_equal(mbt_file_make_folder("d/e", &err), MBT_OK);
+    assert_int_equal(mbt_file_make_folder("./d/e/f", &err), MBT_OK);
     assert_int_equal(stat("d/e/f", &info), 0);
-    assert_int_equal(mbt_text_make_folder("/", &err), MBT_OK);
-    assert_int_equal(mbt_text_make_folder("", &err), MBT_FAILURE);
+    assert_int_equal(mbt_file_make_folder("/", &err), MBT_OK);
+    assert_int_equal(mbt_file_make_folder("", &err), MBT_FAILURE);
 
     assert_int_equal(symlink("d", "link"), 0);
-    assert_int_equal(mbt_text_make_folder("link/e", &err), MBT_OK);
-    assert_int_equal(mbt_text_replace_file("f", "x", 1, &err), MBT_OK);
-    assert_int_equal(mbt_text_make_folder("f", &err), MBT_FAILURE);
-    assert_int_equal(mbt_text_make_folder("f/g", &err), MBT_FAILURE);
+    assert_int_equal(mbt_file_make_folder("link/e", &err), MBT_OK);
+    assert_int_equal(mbt_file_replace("f", "x", 1, &err), MBT_OK);
+    assert_int_equal(mbt_file_make_folder("f", &err), MBT_FAILURE);
+    assert_int_equal(mbt_file_make_folder("f/g", &err), MBT_FAILURE);
     assert_memory_equal(err.message, "f/g: mkdir f: ", 14);
 }
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "mbt/text.h"
+#include "mbt/file.h"
 #include "train/checkpoint_state.h"
 
 int main(int argc, char **argv)
@@ -12,7 +12,7 @@ int main(int argc, char **argv)
     mbt_error err = {0};
     mbt_status status = MBT_OK;
     fixture_make(&f, FIXTURE_PLAIN, 16, true);
-    status = mbt_text_make_folder(argv[1], &err);
+    status = mbt_file_make_folder(argv[1], &err);
     for (int i = 2; !status && i < argc; i++) {
         char digest[MBT_DIGEST_TEXT];
         fixture_at_step(&f, atoll(argv[i]));

@@ -74,7 +74,7 @@ static void numbers_are_short_and_exact(void **state)
                  {-0.0, "-0"}, {0.25, "0.25"},   {9007199254740991.0, "9007199254740991"}};
     char text[MBT_NUMBER_BYTES];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_string_equal(mbt_number_text(cases[i].value, text), cases[i].text);
+        assert_string_equal(mbt_text_number(cases[i].value, text), cases[i].text);
     }
     /* Neighbours of numbers, up and down by single bits, over the whole range of exponents. */
     for (int exponent = 1; exponent < 0x7FF; exponent += 13) {
@@ -82,7 +82,7 @@ static void numbers_are_short_and_exact(void **state)
             int64_t bits = ((int64_t)exponent << 52) + step;
             double value = 0;
             memcpy(&value, &bits, sizeof value);
-            double back = strtod(mbt_number_text(value, text), NULL);
+            double back = strtod(mbt_text_number(value, text), NULL);
             assert_memory_equal(&back, &value, sizeof value);
         }
     }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "mbt/config.h"
+#include "mbt/file.h"
 #include "mbt/text.h"
 
 typedef struct fault_case {
@@ -363,12 +364,12 @@ static void reads_files(void **state)
     assert_int_equal(mbt_config_read(folder, &c, &err), MBT_CONFIG);
     assert_non_null(strstr(err.message, folder));
 
-    assert_int_equal(mbt_text_replace_file(path, zero, strlen(zero), &err), MBT_OK);
+    assert_int_equal(mbt_file_replace(path, zero, strlen(zero), &err), MBT_OK);
     assert_int_equal(mbt_config_read(path, &c, &err), MBT_OK);
     assert_int_equal(c.train.seed, 3);
 
     /* A zero byte must not hide what stands behind it. */
-    assert_int_equal(mbt_text_replace_file(path, zero, sizeof zero - 1, &err), MBT_OK);
+    assert_int_equal(mbt_file_replace(path, zero, sizeof zero - 1, &err), MBT_OK);
     assert_int_equal(mbt_config_read(path, &c, &err), MBT_CONFIG);
     assert_non_null(strstr(err.message, "line 1, column 23: got the byte 0x00, wanted the end"));
     assert_int_equal(unlink(path), 0);

@@ -13,8 +13,8 @@
 
 #include "data/crop.h"
 #include "mbt/comm.h"
+#include "mbt/file.h"
 #include "mbt/loader.h"
-#include "mbt/text.h"
 
 static mbt_error err;
 
@@ -37,7 +37,7 @@ static uint8_t *decode(const char *path, mbt_image_info *info)
     char *bytes = NULL;
     size_t n = 0;
     mbt_decoder *decoder = NULL;
-    ok(mbt_text_read_file(path, MBT_SAMPLE_BYTES_MAX, &bytes, &n, &err));
+    ok(mbt_file_read(path, MBT_SAMPLE_BYTES_MAX, &bytes, &n, &err));
     ok(mbt_decoder_create(&decoder, &err));
     ok(mbt_decoder_probe(decoder, (const uint8_t *)bytes, n, info, &err));
     uint8_t *rgb = malloc((size_t)info->height * (size_t)info->width * 3);

@@ -52,7 +52,7 @@ for n in 1 3; do
     fails 4 "$n" 'empty.h5: empty file' eval empty.h5
     fails 4 "$n" 'cut.h5: cut short' eval cut.h5
     fails 4 "$n" 'flipped.h5: ' eval flipped.h5
-    fails 4 "$n" "$top/checkpoints/best.h5: there is no best checkpoint" eval "$top"
+    fails 3 "$n" "$top/config.json: cannot be opened" eval "$top"
     fails 4 "$n" 'run folder missing: No such file' resume missing
     fails 4 "$n" 'run folder small.json: is a file' resume small.json
     fails 4 "$n" 'good.h5: ' check small.json --set data.path=good.h5

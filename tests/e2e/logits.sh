@@ -8,7 +8,7 @@ prepare
 for network in mobilenetv2 igcv3d; do
     expect 0 ranks 2 small.json --set network.name=$network --set network.dropout=0 --set run.folder=out-$network
     expect 0 "$ckpt" export out-$network -o weights.h5
-    expect 0 ranks 3 eval out-$network/checkpoints/last.h5 --predictions predictions.h5
+    expect 0 ranks 3 eval out-$network --predictions predictions.h5
     "$python" "$here/logits.py" take $network predictions.h5 || die "$network: out"
 
     # Without a learning rate and with statistics that stay, training changes nothing.
@@ -16,7 +16,7 @@ for network in mobilenetv2 igcv3d; do
     expect 0 ranks 2 small.json --set network.name=$network --set network.dropout=0 --set train.epochs=1 \
         --set schedule.lr=0 --set train.bn_momentum=0 --set ema.decay=0 --set init.pretrained=made.h5 --set run.folder=in-$network
     said err ' 0 missing, 0 of another shape, 0 not used'
-    expect 0 ranks 1 eval in-$network/checkpoints/last.h5 --predictions predictions.h5
+    expect 0 ranks 1 eval in-$network --predictions predictions.h5
     "$python" "$here/logits.py" same predictions.h5 || die "$network: in"
 done
 expect 2 ranks 1 small.json --predictions a.h5

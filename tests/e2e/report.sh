@@ -130,6 +130,7 @@ grep -q 'class="heat"' many.html || die "40 classes as a table"
 # ---- comparison ----
 expect 0 "$report" compare runs/small-seed0 runs/small-seed1
 said out 'configurations differ in: run.folder, train.seed'
+said out 'predictions   after epoch 2 of A, 2 of B'
 "$python" - <<'PY'
 import h5py
 import re
@@ -162,6 +163,9 @@ fails_report() { # CODE TEXT ARGUMENTS...
     said err "$text"
     [ ! -s out ] || die "$*: stdout has $(cat out)"
 }
+expect 0 ranks 1 small.json --set network.width=0.5 --set network.downsampling=4 --set run.folder=wide
+expect 0 "$report" record wide -o results
+grep -q '| mobilenetv2 1.0, ds4, width 0.5 |' results/README.md || die "another network's name: $(cat results/README.md)"
 # a run from before about.h5 was there
 cp -r runs/other-seed0 older
 mv older/about.h5 .
@@ -197,6 +201,15 @@ fails_report 4 'rows.1.runs.0: got runs/gone, where there is no run' table gone.
 expect 0 ranks 1 small.json --set schedule.lr=0.2 --set run.folder=unlike
 fails_report 4 'nearest is "MobileNetV2 | 0.25", which differs in schedule.lr' table job.json unlike
 fails_report 4 'another network (mobilenetv2 and igcv3d)' compare runs/small-seed0 runs/other-seed0
+expect 0 ranks 1 small.json --set network.downsampling=4 --set train.epochs=1 --set run.folder=fine
+fails_report 4 'parameters, ' compare runs/small-seed0 fine
+if grep -qw avx512_bf16 /proc/cpuinfo; then # kernels change no result of a row, but what they multiply in does
+    sed 's/"evaluate"/"plan": { "arithmetic": "auto" }, &/' small.json >auto.json
+    sed 's/small.json/auto.json/' job.json >auto_job.json
+    expect 0 ranks 1 auto.json --set train.seed=0 --set run.folder=first
+    expect 0 ranks 1 auto.json --set train.seed=1 --set plan.kernels=avx512 --set run.folder=second
+    fails_report 4 'run second: multiplied in fp32, others of its row in bf16' table auto_job.json first second
+fi
 fails_report 4 'config.json' html runs -o half.html
 [ ! -e half.html ] || die "half a page"
 cp -r runs/small-seed0 damaged

@@ -7,7 +7,7 @@ python=${PYTHON:-/usr/bin/python3}
 prepare
 
 expect 0 ranks 2 small.json --set train.epochs=1 --set run.folder=first
-expect 0 ranks 1 eval first/checkpoints/last.h5
+expect 0 ranks 1 eval first
 cp out wanted
 expect 0 "$ckpt" export first -o weights.h5
 said out 'weights.h5: '

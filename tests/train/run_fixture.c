@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "mbt/text.h"
+#include "mbt/file.h"
 
 static double fake_now = 1000;
 
@@ -67,7 +67,7 @@ void write_text(const char *path, const char *text)
 void read_text(const char *path, char **text)
 {
     mbt_error err = {0};
-    if (mbt_text_read_file(path, 1 << 20, text, NULL, &err) != MBT_OK)
+    if (mbt_file_read(path, 1 << 20, text, NULL, &err) != MBT_OK)
         fail_msg("%s", err.message);
 }
 

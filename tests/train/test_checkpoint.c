@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mbt/file.h"
 #include "mbt/store.h"
-#include "mbt/text.h"
 #include "train/checkpoint_state.h"
 
 #define STEP_213 "step-0000000213.h5"
@@ -324,7 +324,7 @@ static void damage_is_found(void **state)
     fixture_make(&in, FIXTURE_PLAIN, 16, false);
     save(p, &out, digest);
     (void)snprintf(path, sizeof path, "%s/damaged.h5", p->folder);
-    assert_int_equal(mbt_text_read_file(p->path, 1 << 24, &data, &bytes, &err), MBT_OK);
+    assert_int_equal(mbt_file_read(p->path, 1 << 24, &data, &bytes, &err), MBT_OK);
     assert_true(bytes > 20000);
     uint64_t random = 88172645463325252u;
     for (int i = 0; i < FLIPS; i++) {

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mbt/file.h"
 #include "mbt/store.h"
 #include "mbt/text.h"
 #include "train/checkpoint_state.h"
@@ -48,7 +49,7 @@ static int enter(void **state)
         return -1;
     (void)snprintf(p->folder, sizeof p->folder, "%s/run/checkpoints", p->top);
     mbt_error err = {0};
-    if (mbt_text_make_folder(p->folder, &err) != MBT_OK)
+    if (mbt_file_make_folder(p->folder, &err) != MBT_OK)
         return -1;
     fixture_make(&p->f, FIXTURE_PLAIN, 16, true);
     mbt_log_init(&p->log, MBT_LOG_INFO, 0, 1);
@@ -215,11 +216,11 @@ static void other_files_are_left_alone(void **state)
     save(p, 20, false, 1);
     for (size_t i = 0; i < 6; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", p->folder, names[i]);
-        assert_int_equal(mbt_text_replace_file(path, "x", 1, &err), MBT_OK);
+        assert_int_equal(mbt_file_replace(path, "x", 1, &err), MBT_OK);
     }
     /* what a killed save leaves, of the store and of a link */
     (void)snprintf(path, sizeof path, "%s/.step-0000000019.h5.tmp-4711-0", p->folder);
-    assert_int_equal(mbt_text_replace_file(path, "x", 1, &err), MBT_OK);
+    assert_int_equal(mbt_file_replace(path, "x", 1, &err), MBT_OK);
     (void)snprintf(path, sizeof path, "%s/.last.h5.tmp", p->folder);
     assert_int_equal(symlink("nowhere", path), 0);
     save(p, 30, false, 1);
@@ -245,7 +246,7 @@ static void many_steps_are_listed_in_order(void **state)
     save(p, 5, false, 100);
     for (int64_t step = 40; step >= 10; step--) {
         assert_int_equal(mbt_checkpoint_path(p->folder, step, path, &err), MBT_OK);
-        assert_int_equal(mbt_text_replace_file(path, "x", 1, &err), MBT_OK);
+        assert_int_equal(mbt_file_replace(path, "x", 1, &err), MBT_OK);
     }
     assert_int_equal(mbt_checkpoint_list_read(p->folder, &list, &err), MBT_OK);
     assert_int_equal(list.n_steps, 32);
@@ -358,7 +359,7 @@ static void nothing_to_find_is_said(void **state)
     mbt_error err = {0};
     assert_int_equal(newest(p, path, &err), MBT_DATA);
     assert_non_null(strstr(err.message, p->folder));
-    assert_int_equal(mbt_text_make_folder(p->folder, &err), MBT_OK);
+    assert_int_equal(mbt_file_make_folder(p->folder, &err), MBT_OK);
     assert_int_equal(newest(p, path, &err), MBT_DATA);
     assert_non_null(strstr(err.message, "(0 damaged)"));
 }
@@ -406,7 +407,7 @@ static void what_stands_in_the_way_is_named(void **state)
     assert_string_equal(entries(p), "last.h5>10.h5 10.h5 20.h5");
 
     (void)snprintf(path, sizeof path, "%s/file", p->top);
-    assert_int_equal(mbt_text_replace_file(path, "x", 1, &err), MBT_OK);
+    assert_int_equal(mbt_file_replace(path, "x", 1, &err), MBT_OK);
     char digest[MBT_DIGEST_TEXT];
     assert_int_equal(mbt_checkpoint_save(&p->f.state, path, false, digest, &err), MBT_FAILURE);
     assert_non_null(strstr(err.message, path));

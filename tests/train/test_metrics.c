@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mbt/file.h"
 #include "mbt/metrics.h"
-#include "mbt/text.h"
 
 enum { N_COLUMNS = 22, ROOM = 1 << 20 };
 
@@ -117,7 +117,7 @@ static void test_counts(void **state)
 static void read_text(const char *path, char **text)
 {
     mbt_error err = {0};
-    assert_int_equal(mbt_text_read_file(path, ROOM, text, NULL, &err), MBT_OK);
+    assert_int_equal(mbt_file_read(path, ROOM, text, NULL, &err), MBT_OK);
 }
 
 static void test_csv(void **state)

@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mbt/file.h"
 #include "mbt/saver.h"
-#include "mbt/text.h"
 #include "train/checkpoint_state.h"
 
 static pthread_mutex_t disk = PTHREAD_MUTEX_INITIALIZER;
@@ -51,7 +51,7 @@ static int enter(void **state)
     fixture_make(&p->f, FIXTURE_PLAIN, 16, true);
     fixture_at_step(&p->f, 213);
     *state = p;
-    return mbt_text_make_folder(p->checkpoints, &err) ||
+    return mbt_file_make_folder(p->checkpoints, &err) ||
            mbt_saver_create(&p->f.state, p->top, p->checkpoints, &keep, &p->saver, &err);
 }
 
