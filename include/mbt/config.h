@@ -31,7 +31,7 @@ typedef enum mbt_schedule_kind {
     MBT_SCHEDULE_LINEAR,      /* from lr to final_lr after the warm-up */
 } mbt_schedule_kind;
 
-typedef enum mbt_pad_mode { MBT_PAD_ZERO, MBT_PAD_REFLECT } mbt_pad_mode;
+typedef enum mbt_pad_mode { MBT_PAD_ZERO, MBT_PAD_REFLECT, MBT_PAD_MEAN } mbt_pad_mode;
 
 /* How the network's input is cut from an image. */
 typedef enum mbt_crop_kind {

@@ -1,6 +1,8 @@
-/* --version. The build tells the version, the commit (when it was configured in a git tree) and the
- * compiler by definitions on the compiler's command line. */
+/* --version. The build tells the version and the compiler by definitions on the compiler's command
+ * line, the commit (when it is one of a git tree) by a header that commit.cmake writes. */
 #include "version.h"
+
+#include <commit.h>
 
 #include "mbt/comm.h"
 #include "mbt/store.h"

@@ -14,7 +14,7 @@ static const char *const storage_names[] = {"fp32", "bf16", NULL};
 static const char *const arithmetic_names[] = {"fp32", "bf16", "auto", NULL};
 static const char *const schedule_names[] = {"constant", "step",   "exponential",
                                              "cosine",   "linear", NULL};
-static const char *const pad_names[] = {"zero", "reflect", NULL};
+static const char *const pad_names[] = {"zero", "reflect", "mean", NULL};
 static const char *const crop_names[] = {"pad", "resized", "scaled", NULL};
 static const char *const flip_names[] = {"random", "alternating", NULL};
 static const char *const init_names[] = {"he_fan_out", "he_fan_in", "seed", NULL};
@@ -153,7 +153,7 @@ static const mbt_row rows[] = {
     {"augment.pad", MBT_ROW_I64, FIELD(augment.pad), "4", 0, 64, NULL, "pixels",
      "border added before the random crop of augment.crop pad; 0: no crop"},
     {"augment.pad_mode", MBT_ROW_ENUM, FIELD(augment.pad_mode), "reflect", 0, 0, pad_names, "",
-     "what the border holds"},
+     "what the border holds: black (zero), the image mirrored, or the mean colour"},
     {"augment.flip", MBT_ROW_BOOL, FIELD(augment.flip), "true", 0, 0, NULL, "",
      "mirror half of the images left to right"},
     {"augment.flip_mode", MBT_ROW_ENUM, FIELD(augment.flip_mode), "random", 0, 0, flip_names, "",

@@ -156,7 +156,7 @@ static draws draw(const mbt_augment *augment, int64_t epoch, uint32_t sample)
     return d;
 }
 
-/* The stored row or column that position `at` (from -pad) of the padded image shows, -1 for black.
+/* The stored row or column that position `at` (from -pad) of the padded image shows, -1 for none.
  * Reflection leaves the edge unrepeated and, as numpy's, goes back and forth where the pad is
  * wider than the image. */
 static int source(int at, int size, mbt_pad_mode mode)
@@ -164,7 +164,7 @@ static int source(int at, int size, mbt_pad_mode mode)
     if (at >= 0 && at < size) {
         return at;
     }
-    if (mode == MBT_PAD_ZERO) {
+    if (mode != MBT_PAD_REFLECT) {
         return -1;
     }
     int period = size > 1 ? 2 * (size - 1) : 1;
@@ -179,17 +179,19 @@ static void crop_and_flip(const mbt_augment *augment, const draws *d, const uint
     int width = augment->width;
     int channels = augment->channels;
     size_t plane = (size_t)height * (size_t)width;
+    static const float black[MBT_CHANNELS_MAX] = {0};
+    const float *fill = augment->pad_mode == MBT_PAD_MEAN ? augment->mean : black;
     for (int y = 0; y < height; y++) {
         int row = source(y + d->row - augment->pad, height, augment->pad_mode);
         for (int x = 0; x < width; x++) {
             int cut_x = d->flip ? width - 1 - x : x;
             int column = source(cut_x + d->column - augment->pad, width, augment->pad_mode);
             float *to = out + (ptrdiff_t)y * width + x;
-            bool black = row < 0 || column < 0;
+            bool border = row < 0 || column < 0;
             const uint8_t *from =
-                black ? image : image + ((ptrdiff_t)row * width + column) * channels;
+                border ? image : image + ((ptrdiff_t)row * width + column) * channels;
             for (int c = 0; c < channels; c++) {
-                to[(size_t)c * plane] = black ? 0.0f : (float)from[c];
+                to[(size_t)c * plane] = border ? fill[c] : (float)from[c];
             }
         }
     }

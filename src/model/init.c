@@ -47,7 +47,7 @@ static uint64_t stream_of(const char *name)
     for (; *name != '\0'; name++) {
         hash = (hash ^ (unsigned char)*name) * 1099511628211u;
     }
-    return hash & 0xffffffffffu; /* an rng id has 56 bits */
+    return hash & 0xffffffffffu; /* of an rng id's 56 bits; more would change every run */
 }
 
 static void fill(const mbt_slice *slice, const mbt_graph *graph, const mbt_config *config,
@@ -60,8 +60,8 @@ static void fill(const mbt_slice *slice, const mbt_graph *graph, const mbt_confi
     case MBT_PARAM_DEPTHWISE:
         deviation = conv_deviation(slice, config->init.kind);
         break;
-    case MBT_PARAM_LINEAR:
-        deviation = 0.01;
+    case MBT_PARAM_LINEAR: /* the authors of IGCV3 draw all weights alike */
+        deviation = config->init.kind == MBT_INIT_HE_FAN_IN ? sqrt(2.0 / slice->dims[1]) : 0.01;
         break;
     case MBT_PARAM_GAMMA:
         value = config->init.zero_gamma && starts_at_zero(graph, slice) ? 0.0f : 1.0f;

@@ -255,7 +255,7 @@ static void wrong_names(void **state)
          {"schedule.kind: got \"liner\", wanted one of constant, step, exponential, cosine, "
           "linear (nearest: linear)"}},
         {"{\"schedule\": {\"kind\": \"LINEAR\"}}", {"schedule.kind: got \"LINEAR\", wanted one"}},
-        {"{\"augment\": {\"pad_mode\": \"\"}}", {"got \"\", wanted one of zero, reflect"}},
+        {"{\"augment\": {\"pad_mode\": \"\"}}", {"got \"\", wanted one of zero, reflect, mean"}},
         {"{\"plan\": {\"kernels\": \"avx51\"}}",
          {"plan.kernels: got \"avx51\", wanted one of auto, avx512_bf16, avx512, avx2, x86-64 ",
           "(nearest: avx512)"}},

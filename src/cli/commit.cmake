@@ -1,0 +1,22 @@
+# Writes HEADER with the commit of the working tree SOURCE, "+" behind it when tracked files differ from
+# it, or "unknown"; an equal one is left alone, so that nothing is compiled again.
+set(commit unknown)
+if(GIT)
+  execute_process(COMMAND ${GIT} -C ${SOURCE} rev-parse --short=12 HEAD
+                  OUTPUT_VARIABLE head OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(NOT failed)
+    execute_process(COMMAND ${GIT} -C ${SOURCE} diff --quiet HEAD ERROR_QUIET RESULT_VARIABLE changed)
+    set(commit ${head})
+    if(changed)
+      string(APPEND commit +)
+    endif()
+  endif()
+endif()
+set(text "#define MBT_BUILD_COMMIT \"${commit}\"\n")
+set(before "")
+if(EXISTS ${HEADER})
+  file(READ ${HEADER} before)
+endif()
+if(NOT before STREQUAL text)
+  file(WRITE ${HEADER} "${text}")
+endif()
