@@ -1,7 +1,7 @@
 /* One block of memory, mapped and touched once, cut from front to back, never returned piecewise.
  *
  * First touch of fresh pages costs seconds per GiB, so a rank maps everything its plan needs at
- * start, with huge pages where the kernel grants them. Depends on status. */
+ * start, with huge pages where the kernel grants them. Depends on available, status. */
 #ifndef MBT_ARENA_H
 #define MBT_ARENA_H
 
@@ -14,7 +14,8 @@ enum { MBT_ARENA_ALIGN = 128 }; /* bytes: two cache lines, what adjacent-line pr
 typedef struct mbt_arena mbt_arena;
 
 /* Maps and touches `bytes` (rounded up to whole huge pages; zero-filled).
- * MBT_FAILURE when the memory is not to be had; the message has the figure in MiB. */
+ * MBT_FAILURE when the memory is not to be had (available.h); the message has the figures in MiB.
+ */
 mbt_status mbt_arena_create(size_t bytes, mbt_arena **arena, mbt_error *err) MBT_WARN_UNUSED;
 void mbt_arena_destroy(mbt_arena *arena); /* NULL is allowed */
 

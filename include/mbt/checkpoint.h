@@ -57,11 +57,19 @@ typedef struct mbt_retention {
                        0: none */
 } mbt_retention;
 
+/* Whether the folder is still ours to write to; a status other than MBT_OK ends the save. */
+typedef struct mbt_guard {
+    mbt_status (*ask)(void *context, mbt_error *err);
+    void *context;
+} mbt_guard;
+
 /* Writes <folder>/step-<step>.h5 and moves last.h5 (and best.h5 when is_best). The folder must be
  * there: it is not made, for where a file system has gone a folder of that name would be on
- * another. digest: the state digest. Rank zero alone. */
+ * another. guard: asked when the file is written, for that may have taken long; NULL: nobody else
+ * can want the folder. digest: the state digest. Rank zero alone. */
 mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool is_best,
-                               char digest[MBT_DIGEST_TEXT], mbt_error *err) MBT_WARN_UNUSED;
+                               const mbt_guard *guard, char digest[MBT_DIGEST_TEXT],
+                               mbt_error *err) MBT_WARN_UNUSED;
 
 /* Removes what a save at `step` makes superfluous, and temporary files of killed runs. Those that
  * links name and those of later steps stay. Rank zero alone. */

@@ -43,6 +43,9 @@ mbt_status mbt_run_beat(mbt_run *run, mbt_error *err) MBT_WARN_UNUSED;
 /* The same question at once: before something is written by other means than this module's. */
 mbt_status mbt_run_check(mbt_run *run, mbt_error *err) MBT_WARN_UNUSED;
 
+/* The same from any thread, with no more than an answer. run: an mbt_run. */
+mbt_status mbt_run_ask(void *run, mbt_error *err) MBT_WARN_UNUSED;
+
 mbt_status mbt_run_write_config(mbt_run *run, const mbt_config *config,
                                 mbt_error *err) MBT_WARN_UNUSED;
 mbt_status mbt_run_read_config(const char *folder, mbt_config *config,

@@ -33,9 +33,10 @@ typedef struct mbt_saved {
 
 /* state says what will be saved: each block that it may ever have is there now, and copied at each
  * save that it is there; what it borrows besides stays as it is. folder: of the run; checkpoints:
- * the folder of its checkpoints. */
+ * the folder of its checkpoints. guard: asked by the thread before it changes what is there: a
+ * process that was suspended for long may have lost the folder in the middle of a save. */
 mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const char *checkpoints,
-                            const mbt_retention *keep, mbt_saver **saver,
+                            const mbt_retention *keep, mbt_guard guard, mbt_saver **saver,
                             mbt_error *err) MBT_WARN_UNUSED;
 
 /* Copies the state and starts writing it. The save before must have been taken. */

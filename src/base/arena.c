@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "mbt/available.h"
+
 enum { PAGE_BYTES = 4096, HUGE_PAGE_BYTES = 2 << 20 };
 
 struct mbt_arena {
@@ -29,6 +31,12 @@ mbt_status mbt_arena_create(size_t bytes, mbt_arena **arena, mbt_error *err)
     if (bytes > SIZE_MAX / 2) {
         return mbt_fail(err, MBT_FAILURE, "memory: %zu MiB wanted, more than can be addressed",
                         bytes >> 20);
+    }
+    const size_t left = mbt_available_bytes("");
+    if (bytes > left) { /* touching it would end the process without a word */
+        return mbt_fail(err, MBT_FAILURE,
+                        "memory: %zu MiB wanted in one block, %zu MiB are available", bytes >> 20,
+                        left >> 20);
     }
     mbt_arena *made = calloc(1, sizeof *made);
     if (!made) {

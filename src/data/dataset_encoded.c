@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "dataset_read.h"
+#include "mbt/available.h"
 
 enum { SHARDS_MAX = 100000, CHANNELS = 3 };
 
@@ -135,21 +136,10 @@ const dataset_form dataset_form_encoded = {MBT_DATASET_SCHEMA_ENCODED, describe_
 
 /* ---- in memory, or streamed ---- */
 
-/* Half of what the system says is available, on the node that has least. */
+/* Half of what is available on the node that has least. */
 static size_t available_bytes(mbt_comm *comm)
 {
-    char line[128];
-    unsigned long long kib = 0;
-    FILE *in = fopen("/proc/meminfo", "r");
-    while (in != NULL && fgets(line, sizeof line, in) != NULL) {
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) {
-            break;
-        }
-    }
-    if (in != NULL) {
-        (void)fclose(in);
-    }
-    int64_t bytes = (int64_t)(kib * 1024 / 2);
+    int64_t bytes = (int64_t)(mbt_available_bytes("") / 2);
     mbt_comm_min(comm, MBT_COMM_I64, &bytes, 1);
     return (size_t)bytes;
 }

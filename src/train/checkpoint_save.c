@@ -131,7 +131,7 @@ static mbt_status write_progress(mbt_store *store, const mbt_progress_state *pro
 }
 
 mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool is_best,
-                               char digest[MBT_DIGEST_TEXT], mbt_error *err)
+                               const mbt_guard *guard, char digest[MBT_DIGEST_TEXT], mbt_error *err)
 {
     int64_t step = state->progress.step;
     char path[MBT_PATH_BYTES];
@@ -151,6 +151,8 @@ mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool 
         status = mbt_metrics_store(state->metrics, store, CKPT_METRICS, err);
     if (!status)
         status = mbt_store_commit(store, path, NULL, err);
+    if (!status && guard != NULL)
+        status = guard->ask(guard->context, err);
     /* best before last: a run killed between the two goes on from the older last.h5, repeats this
      * save and loses nothing; the other way round best.h5 would stay behind for good. */
     if (!status && is_best)

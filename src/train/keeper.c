@@ -27,7 +27,7 @@ mbt_status mbt_keeper_open(mbt_keeper *k, mbt_setup *setup, mbt_run *run, mbt_ti
             .every_s = 3600.0 * setup->config.checkpoint.keep_every_hours,
         };
         status = mbt_saver_create(state, mbt_run_folder(run), mbt_run_checkpoints(run), &keep,
-                                  &k->saver, err);
+                                  (mbt_guard){mbt_run_ask, run}, &k->saver, err);
     }
     return mbt_comm_agree(setup->comm, status, err);
 }

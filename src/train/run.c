@@ -340,6 +340,11 @@ const char *mbt_run_checkpoints(const mbt_run *run)
 
 /* ---- while it runs ---- */
 
+mbt_status mbt_run_ask(void *run, mbt_error *err)
+{
+    return mbt_lock_check(&((const mbt_run *)run)->lock, err);
+}
+
 static mbt_status still_ours(mbt_run *run, mbt_error *err)
 {
     mbt_status status = mbt_lock_check(&run->lock, err);

@@ -17,6 +17,7 @@
 struct mbt_saver {
     char folder[MBT_PATH_BYTES], checkpoints[MBT_PATH_BYTES];
     mbt_retention keep;
+    mbt_guard guard;
     mbt_state copy;
     float *buffers[CKPT_BLOCKS]; /* of the copy's blocks, whether the state has them or not yet */
     mbt_metrics metrics;
@@ -37,7 +38,8 @@ size_t mbt_saver_bytes(const mbt_params *params, int n_blocks)
 enum { LARGE_BLOCK_BYTES = 1 << 20 };
 
 mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const char *checkpoints,
-                            const mbt_retention *keep, mbt_saver **saver, mbt_error *err)
+                            const mbt_retention *keep, mbt_guard guard, mbt_saver **saver,
+                            mbt_error *err)
 {
     mbt_saver *made = calloc(1, sizeof *made);
     if (made == NULL) {
@@ -45,6 +47,7 @@ mbt_status mbt_saver_create(const mbt_state *state, const char *folder, const ch
     }
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
     made->keep = *keep;
+    made->guard = guard;
     made->copy = *state;
     made->copy.metrics = &made->metrics;
     atomic_init(&made->done, false);
@@ -80,7 +83,7 @@ static void *write_copy(void *context)
     (void)prctl(PR_SET_NAME, "mbt-saver"); /* in top and in debuggers */
     if ((saved->wanted & MBT_SAVE_CHECKPOINT) != 0) {
         if (mbt_checkpoint_save(&s->copy, s->checkpoints, (saved->wanted & MBT_SAVE_BEST) != 0,
-                                saved->digest, &saved->error) != MBT_OK) {
+                                &s->guard, saved->digest, &saved->error) != MBT_OK) {
             saved->failed |= saved->wanted & (MBT_SAVE_CHECKPOINT | MBT_SAVE_BEST);
         } else {
             saved->litter.code =
@@ -89,7 +92,8 @@ static void *write_copy(void *context)
     }
     mbt_error other = {0};
     if ((saved->wanted & MBT_SAVE_METRICS) != 0 &&
-        mbt_metrics_write_files(&s->metrics, s->folder, &other) != MBT_OK) {
+        (s->guard.ask(s->guard.context, &other) != MBT_OK ||
+         mbt_metrics_write_files(&s->metrics, s->folder, &other) != MBT_OK)) {
         saved->error = saved->failed != 0 ? saved->error : other;
         saved->failed |= MBT_SAVE_METRICS;
     }

@@ -16,7 +16,7 @@ int main(int argc, char **argv)
     for (int i = 2; !status && i < argc; i++) {
         char digest[MBT_DIGEST_TEXT];
         fixture_at_step(&f, atoll(argv[i]));
-        status = mbt_checkpoint_save(&f.state, argv[1], i == 2, digest, &err);
+        status = mbt_checkpoint_save(&f.state, argv[1], i == 2, NULL, digest, &err);
         if (!status)
             (void)printf("%s\n", digest);
     }

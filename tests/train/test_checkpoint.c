@@ -51,7 +51,7 @@ static int leave(void **state)
 static void save(const place *p, const fixture *f, char digest[MBT_DIGEST_TEXT])
 {
     mbt_error err = {0};
-    mbt_status status = mbt_checkpoint_save(&f->state, p->folder, false, digest, &err);
+    mbt_status status = mbt_checkpoint_save(&f->state, p->folder, false, NULL, digest, &err);
     if (status)
         fail_msg("%s", err.message);
 }
@@ -474,7 +474,7 @@ static void values_that_are_not_finite_are_never_saved(void **state)
         float *value = list[i].block + mbt_params_find(&f.params, list[i].name)->offset;
         float kept = *value;
         *value = list[i].value;
-        assert_int_equal(mbt_checkpoint_save(&f.state, p->folder, true, digest, &err),
+        assert_int_equal(mbt_checkpoint_save(&f.state, p->folder, true, NULL, digest, &err),
                          MBT_DIVERGED);
         if (!strstr(err.message, list[i].wanted) || !strstr(err.message, "step 213"))
             fail_msg("\"%s\" lacks \"%s\"", err.message, list[i].wanted);

@@ -39,7 +39,7 @@ static void save(const char *path, const fixture *f, char digest[MBT_DIGEST_TEXT
     char folder[MBT_PATH_BYTES];
     mbt_error err = {0};
     (void)snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
-    if (mbt_checkpoint_save(&f->state, folder, false, digest, &err))
+    if (mbt_checkpoint_save(&f->state, folder, false, NULL, digest, &err))
         fail_msg("%s", err.message);
 }
 

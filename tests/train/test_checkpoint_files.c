@@ -77,7 +77,7 @@ static mbt_status try_save(place *p, int64_t step, bool best, int keep, mbt_erro
 {
     char digest[MBT_DIGEST_TEXT];
     fixture_at_step(&p->f, step);
-    const mbt_status status = mbt_checkpoint_save(&p->f.state, p->folder, best, digest, err);
+    const mbt_status status = mbt_checkpoint_save(&p->f.state, p->folder, best, NULL, digest, err);
     return status ? status
                   : mbt_checkpoint_prune(p->folder, step, &(mbt_retention){.keep = keep}, err);
 }
@@ -168,7 +168,8 @@ static void the_first_of_each_period_stays(void **state)
         char digest[MBT_DIGEST_TEXT];
         mbt_error err = {0};
         fixture_at_step(&p->f, 10 + i);
-        assert_int_equal(mbt_checkpoint_save(&p->f.state, p->folder, false, digest, &err), MBT_OK);
+        assert_int_equal(mbt_checkpoint_save(&p->f.state, p->folder, false, NULL, digest, &err),
+                         MBT_OK);
         assert_int_equal(mbt_checkpoint_prune(p->folder, 10 + i, &keep, &err), MBT_OK);
         written_at(p, 10 + i, at[i]);
     }
@@ -409,7 +410,8 @@ static void what_stands_in_the_way_is_named(void **state)
     (void)snprintf(path, sizeof path, "%s/file", p->top);
     assert_int_equal(mbt_file_replace(path, "x", 1, &err), MBT_OK);
     char digest[MBT_DIGEST_TEXT];
-    assert_int_equal(mbt_checkpoint_save(&p->f.state, path, false, digest, &err), MBT_FAILURE);
+    assert_int_equal(mbt_checkpoint_save(&p->f.state, path, false, NULL, digest, &err),
+                     MBT_FAILURE);
     assert_non_null(strstr(err.message, path));
     assert_int_equal(unlink(path), 0);
 }

@@ -37,7 +37,7 @@ static int enter(void **state)
     (void)snprintf(p->weights, sizeof p->weights, "%s/weights.h5", p->folder);
     fixture_make(&f, FIXTURE_PLAIN, 16, true);
     fixture_at_step(&f, 213);
-    if (mbt_checkpoint_save(&f.state, p->folder, false, digest, &err) ||
+    if (mbt_checkpoint_save(&f.state, p->folder, false, NULL, digest, &err) ||
         mbt_checkpoint_path(p->folder, 213, checkpoint, &err) ||
         mbt_pretrained_export(checkpoint, p->weights, &n_tensors, &err) ||
         n_tensors != f.params.n_slices)

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,14 @@ typedef struct place {
     char top[64], checkpoints[96];
     fixture f;
     mbt_saver *saver;
+    atomic_bool lost; /* the folder is another's */
 } place;
+
+static mbt_status ask(void *context, mbt_error *err)
+{
+    place *p = context;
+    return atomic_load(&p->lost) ? mbt_fail(err, MBT_FAILURE, "the folder is lost") : MBT_OK;
+}
 
 static int enter(void **state)
 {
@@ -52,7 +60,8 @@ static int enter(void **state)
     fixture_at_step(&p->f, 213);
     *state = p;
     return mbt_file_make_folder(p->checkpoints, &err) ||
-           mbt_saver_create(&p->f.state, p->top, p->checkpoints, &keep, &p->saver, &err);
+           mbt_saver_create(&p->f.state, p->top, p->checkpoints, &keep, (mbt_guard){ask, p},
+                            &p->saver, &err);
 }
 
 static int leave(void **state)
@@ -148,6 +157,29 @@ static void the_state_is_the_one_at_the_beginning(void **state)
     assert_false(mbt_saver_take(p->saver, true, &saved)); /* taken */
 }
 
+/* Suspended in the middle of a save for so long that another run has the folder by now. */
+static void a_lost_folder_stays_as_it_is(void **state)
+{
+    place *p = *state;
+    char old[MBT_DIGEST_TEXT];
+    mbt_saved saved;
+    begin(p, MBT_SAVE_CHECKPOINT | MBT_SAVE_BEST);
+    assert_true(mbt_saver_take(p->saver, true, &saved));
+    memcpy(old, saved.digest, sizeof old);
+
+    fixture_at_step(&p->f, 214);
+    (void)pthread_mutex_lock(&disk);
+    begin(p, MBT_SAVE_CHECKPOINT | MBT_SAVE_BEST | MBT_SAVE_METRICS);
+    atomic_store(&p->lost, true);
+    (void)pthread_mutex_unlock(&disk);
+    assert_true(mbt_saver_take(p->saver, true, &saved));
+    assert_int_equal(saved.failed, saved.wanted);
+    assert_string_equal(saved.error.message, "the folder is lost");
+    assert_string_equal(digest_of(p, "last.h5"), old);
+    assert_string_equal(digest_of(p, "best.h5"), old);
+    assert_false(is_there(p, "metrics.csv"));
+}
+
 /* Else a handler could run in the thread that writes, and a second INT would end it in the midst of
  * what the first thread does. */
 static void signals_are_not_the_writers(void **state)
@@ -231,6 +263,7 @@ int main(void)
         IN_FOLDER(what_fails_is_told_and_the_rest_is_done),
         IN_FOLDER(what_is_not_finite_is_told_apart),
         IN_FOLDER(litter_is_told_apart),
+        IN_FOLDER(a_lost_folder_stays_as_it_is),
         IN_FOLDER(destroying_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
