@@ -28,9 +28,9 @@ typedef struct mbt_optim_blocks {
     float *square; /* RMSprop's s, starts at 1; NULL with the others */
 } mbt_optim_blocks;
 
-/* Updates floats [first, first + count) of the block, a union of whole slices. */
-void mbt_optim_step(const mbt_params *params, const mbt_config *config, double lr, size_t first,
-                    size_t count, const mbt_optim_blocks *blocks);
+/* Updates the whole block. */
+void mbt_optim_step(const mbt_params *params, const mbt_config *config, double lr,
+                    const mbt_optim_blocks *blocks);
 
 /* Scales the gradient of all trained slices down to the norm optimizer.clip_norm when it is larger.
  * Returns the norm before; 0 when there is no limit, and nothing is done. */

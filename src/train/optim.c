@@ -152,8 +152,8 @@ static void step_slice(const mbt_slice *slice, const mbt_config *config, constan
     }
 }
 
-void mbt_optim_step(const mbt_params *params, const mbt_config *config, double lr, size_t first,
-                    size_t count, const mbt_optim_blocks *blocks)
+void mbt_optim_step(const mbt_params *params, const mbt_config *config, double lr,
+                    const mbt_optim_blocks *blocks)
 {
     const float keep = (float)(1.0 - config->train.bn_momentum);
     const float take = (float)config->train.bn_momentum;
@@ -166,10 +166,6 @@ void mbt_optim_step(const mbt_params *params, const mbt_config *config, double l
     for (int i = 0; i < params->n_slices; i++) {
         const mbt_slice *slice = &params->slices[i];
         const size_t at = slice->offset;
-        if (at < first || at >= first + count) {
-            continue;
-        }
-        assert(at + slice->stored <= first + count);
         if (!slice->trained) {
             step_statistics(slice->stored, keep, take, blocks->gradient + at, blocks->weights + at);
             continue;

@@ -166,7 +166,7 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
     (void)mbt_timer_switch(&step->timer, MBT_PHASE_UPDATE);
     const mbt_optim_blocks blocks = {plan->gradient, plan->weights, step->momentum, step->square};
     (void)mbt_optim_clip(&plan->params, &setup->config, plan->gradient);
-    mbt_optim_step(&plan->params, &setup->config, lr, 0, plan->params.n_floats, &blocks);
+    mbt_optim_step(&plan->params, &setup->config, lr, &blocks);
     if (step->muon != NULL) {
         mbt_muon_step(step->muon, &setup->config, lr, &blocks);
     }

@@ -111,7 +111,7 @@ static void step(flat *f, mbt_muon *muon, int k)
     for (int i = 0; i < f->params.n_slices; i++) {
         draw(&f->params.slices[i], (uint32_t)(k + 1), f->blocks.gradient);
     }
-    mbt_optim_step(&f->params, &f->config, 0.2, 0, f->params.n_floats, &f->blocks);
+    mbt_optim_step(&f->params, &f->config, 0.2, &f->blocks);
     mbt_muon_step(muon, &f->config, 0.2, &f->blocks);
 }
 
@@ -295,7 +295,7 @@ static void the_others_go_by_sgd(void **state)
         for (int i = 0; i < sgd.params.n_slices; i++) {
             draw(&sgd.params.slices[i], (uint32_t)(k + 1), sgd.blocks.gradient);
         }
-        mbt_optim_step(&sgd.params, &sgd.config, 0.2, 0, sgd.params.n_floats, &sgd.blocks);
+        mbt_optim_step(&sgd.params, &sgd.config, 0.2, &sgd.blocks);
     }
     const size_t first = f.params.slices[N_SHAPES].offset, rest = f.params.n_floats - first;
     assert_memory_equal(f.blocks.weights + first, sgd.blocks.weights + first, rest * sizeof(float));

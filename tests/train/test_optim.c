@@ -34,11 +34,11 @@ static float *draw(size_t n, uint64_t id)
     return values;
 }
 
-static void step(const mbt_params *params, const mbt_config *config, double lr, size_t first,
-                 size_t count, float *gradient, float *weights, float *momentum)
+static void step(const mbt_params *params, const mbt_config *config, double lr, float *gradient,
+                 float *weights, float *momentum)
 {
     const mbt_optim_blocks blocks = {gradient, weights, momentum, NULL};
-    mbt_optim_step(params, config, lr, first, count, &blocks);
+    mbt_optim_step(params, config, lr, &blocks);
 }
 
 static int setup(void **state)
@@ -93,7 +93,7 @@ static void test_pytorch_numbers(void **state)
         memcpy(weights, golden_weights, sizeof golden_weights);
         for (int i_step = 0; i_step < GOLDEN_STEPS; i_step++) {
             memcpy(gradient, golden_gradients[i_step], sizeof golden_gradients[i_step]);
-            step(&params, &config, golden_rates[i_step], 0, UNIT, gradient, weights, momentum);
+            step(&params, &config, golden_rates[i_step], gradient, weights, momentum);
             for (int i = 0; i < GOLDEN_N; i++) {
                 double want = (double)golden_runs[run].weights[i_step][i];
                 assert_true(fabs((double)weights[i] - want) < 5e-7 * fmax(1, fabs(want)));
@@ -141,7 +141,7 @@ static void test_formula_in_double(void **state)
             memcpy(v, f->momentum, (n + TAIL) * sizeof *v);
             f->config.optimizer.no_decay = no_decay;
             f->config.optimizer.nesterov = nesterov;
-            step(&f->params, &f->config, lr, 0, n, f->gradient, w, v);
+            step(&f->params, &f->config, lr, f->gradient, w, v);
             for (int s = 0; s < N_KINDS; s++) {
                 double decay = wanted_decay(f->slices[s].kind, no_decay);
                 assert_true(mbt_optim_decay(&f->slices[s], &f->config) == decay);
@@ -196,7 +196,7 @@ static void test_bits(void **state)
         f->config.optimizer.no_decay = MBT_NO_DECAY_BN;
         for (int i_step = 0; i_step < 5; i_step++) {
             double lr = 0.1 / (i_step + 3);
-            step(&f->params, &f->config, lr, 0, n, f->gradient, w, v);
+            step(&f->params, &f->config, lr, f->gradient, w, v);
             for (int s = 0; s < N_KINDS; s++) {
                 for (size_t j = 0; f->slices[s].trained && j < f->slices[s].stored; j++) {
                     size_t i = f->slices[s].offset + j;
@@ -215,33 +215,6 @@ static void test_bits(void **state)
     }
 }
 
-/* Bucket by bucket in any order gives the bits of the whole, and touches nothing else. */
-static void test_ranges(void **state)
-{
-    fixture *f = *state;
-    size_t n = f->params.n_floats;
-    static const int cuts[][2] = {{5, N_KINDS}, {0, 1}, {3, 5}, {1, 3}};
-    float *w = draw(n, 5), *v = draw(n, 6), *w_whole = draw(n, 5), *v_whole = draw(n, 6);
-    step(&f->params, &f->config, 0.1, 0, n, f->gradient, w_whole, v_whole);
-    for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
-        size_t first = f->slices[cuts[c][0]].offset;
-        size_t end = cuts[c][1] == N_KINDS ? n : f->slices[cuts[c][1]].offset;
-        float *w_before = malloc(n * sizeof *w);
-        assert_non_null(w_before);
-        memcpy(w_before, w, n * sizeof *w);
-        step(&f->params, &f->config, 0.1, first, end - first, f->gradient, w, v);
-        assert_memory_equal(w, w_before, first * sizeof *w);
-        assert_memory_equal(w + end, w_before + end, (n - end) * sizeof *w);
-        free(w_before);
-    }
-    assert_memory_equal(w, w_whole, n * sizeof *w);
-    assert_memory_equal(v, v_whole, n * sizeof *v);
-    free(w);
-    free(v);
-    free(w_whole);
-    free(v_whole);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -249,7 +222,6 @@ int main(void)
         TEST(test_pytorch_numbers),
         TEST(test_formula_in_double),
         TEST(test_bits),
-        TEST(test_ranges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

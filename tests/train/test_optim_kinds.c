@@ -40,7 +40,7 @@ static void step(tensor *t, double lr, const float *gradient)
 {
     const mbt_optim_blocks blocks = {t->gradient, t->weights, t->momentum, t->square};
     memcpy(t->gradient, gradient, GOLDEN_N * sizeof *gradient);
-    mbt_optim_step(&t->params, &t->config, lr, 0, UNIT, &blocks);
+    mbt_optim_step(&t->params, &t->config, lr, &blocks);
     for (int i = GOLDEN_N; i < UNIT; i++) /* padding */
         assert_true(t->weights[i] == 0.0f && t->momentum[i] == 0.0f);
 }
