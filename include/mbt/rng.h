@@ -34,7 +34,6 @@ typedef struct mbt_rng {
 mbt_rng mbt_rng_at(uint64_t seed, mbt_purpose purpose, uint32_t epoch, uint64_t id);
 
 uint32_t mbt_rng_u32(mbt_rng *rng);
-uint64_t mbt_rng_u64(mbt_rng *rng);               /* two draws */
 float mbt_rng_uniform(mbt_rng *rng);              /* [0, 1), 24 bits */
 uint32_t mbt_rng_below(mbt_rng *rng, uint32_t n); /* 0 .. n-1 without bias, n > 0 */
 float mbt_rng_normal(mbt_rng *rng);               /* mean 0, deviation 1; Box-Muller, two draws */

@@ -44,9 +44,6 @@ mbt_status mbt_error_set(mbt_error *err, const char *file, int line, mbt_status 
 /* Puts "<prefix>: " before the message that is already there and returns the error's code. */
 mbt_status mbt_error_prefix(mbt_error *err, const char *format, ...) MBT_PRINTF(2, 3);
 
-/* A short lower-case name of a code ("data", "configuration"), static storage. */
-const char *mbt_status_name(mbt_status code);
-
 /* The one of two codes that a group of ranks reports: any failure before MBT_STOPPED before MBT_OK.
  */
 mbt_status mbt_status_worse(mbt_status a, mbt_status b);

@@ -30,13 +30,6 @@ uint32_t mbt_rng_u32(mbt_rng *rng)
     return block.v[rng->next++ % WORDS];
 }
 
-uint64_t mbt_rng_u64(mbt_rng *rng)
-{
-    uint64_t low = mbt_rng_u32(rng);
-    uint64_t high = mbt_rng_u32(rng);
-    return high << 32 | low;
-}
-
 float mbt_rng_uniform(mbt_rng *rng)
 {
     return (float)(mbt_rng_u32(rng) >> 8) * 0x1p-24f;

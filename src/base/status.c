@@ -53,31 +53,6 @@ mbt_status mbt_error_prefix(mbt_error *err, const char *format, ...)
     return err->code;
 }
 
-const char *mbt_status_name(mbt_status code)
-{
-    switch (code) {
-    case MBT_OK:
-        return "ok";
-    case MBT_FAILURE:
-        return "failure";
-    case MBT_USAGE:
-        return "usage";
-    case MBT_CONFIG:
-        return "configuration";
-    case MBT_DATA:
-        return "data";
-    case MBT_DIVERGED:
-        return "diverged";
-    case MBT_PEER:
-        return "peer";
-    case MBT_DIFFERS:
-        return "differs";
-    case MBT_STOPPED:
-        return "stopped";
-    }
-    return "unknown";
-}
-
 /* Causes before consequences, the specific before the general: a rank that lost its peer reports
  * less than the peer that knows why. */
 static int precedence(mbt_status code)
