@@ -42,9 +42,4 @@ typedef struct mbt_map {
 /* Images first .. of a map that starts at `data` and has room for `capacity` images. */
 mbt_map mbt_map_view(const mbt_layout *l, void *data, mbt_storage storage, int capacity, int first);
 
-/* Between PyTorch's [N][C][H][W] and the stored layout of an fp32 map; padding is written as zero.
- */
-void mbt_map_pack(const mbt_layout *l, int n_images, const float *nchw, mbt_map map);
-void mbt_map_unpack(const mbt_layout *l, int n_images, mbt_map map, float *nchw);
-
 #endif

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tensor/map_pack.h"
+
 enum { GUARD_BYTES = 256, ALIGN = 64, GUARD = 0xa5, BLANK = 0xff };
 
 void subject_each_block(subject *s, subject_cases *cases)
@@ -248,7 +250,7 @@ static void pack(const test_map *map, const float *nchw, float *floats)
     if (map->plain) {
         memcpy(to.data, nchw, (size_t)map->n * plain_image(&map->layout) * sizeof *nchw);
     } else {
-        mbt_map_pack(&map->layout, map->n, nchw, to);
+        map_pack(&map->layout, map->n, nchw, to);
     }
 }
 
@@ -260,7 +262,7 @@ static float *unpack(subject *s, const test_map *map)
     if (map->plain) {
         memcpy(nchw, from.data, count * sizeof *nchw);
     } else {
-        mbt_map_unpack(&map->layout, map->n, from, nchw);
+        map_unpack(&map->layout, map->n, from, nchw);
     }
     return nchw;
 }

@@ -1,5 +1,6 @@
 /* Gradients of a whole network by central differences of its loss. */
 #include "model/gradient.h"
+#include "tensor/map_pack.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,8 +36,8 @@ static void put(network *net, const struct target *t, const float *values)
     }
     const mbt_layout *l = &input_of(net)->layout;
     const int group = net->plan->options.group;
-    mbt_map_pack(l, group, values,
-                 mbt_map_view(l, mbt_exec_input(net->plan), MBT_STORAGE_FP32, group, 0));
+    map_pack(l, group, values,
+             mbt_map_view(l, mbt_exec_input(net->plan), MBT_STORAGE_FP32, group, 0));
 }
 
 static double loss_at(gradient_check *c, const struct target *t, const double *direction, double h)
@@ -122,9 +123,8 @@ bool gradient_check_input(gradient_check *c)
     t.gradient = calloc(t.count, sizeof *t.gradient); /* images behind n have none */
     assert_non_null(t.at);
     assert_non_null(t.gradient);
-    mbt_map_unpack(l, group, mbt_map_view(l, input->data, MBT_STORAGE_FP32, group, 0), t.at);
-    mbt_map_unpack(l, c->n, mbt_map_view(l, input->gradient, MBT_STORAGE_FP32, group, 0),
-                   t.gradient);
+    map_unpack(l, group, mbt_map_view(l, input->data, MBT_STORAGE_FP32, group, 0), t.at);
+    map_unpack(l, c->n, mbt_map_view(l, input->gradient, MBT_STORAGE_FP32, group, 0), t.gradient);
     const bool stood_out = check_target(c, &t, false);
     free(t.at);
     free(t.gradient);

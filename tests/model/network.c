@@ -13,6 +13,7 @@
 #include "mbt/init.h"
 #include "mbt/loss.h"
 #include "mbt/rng.h"
+#include "tensor/map_pack.h"
 
 const network_wish network_families[NETWORK_FAMILIES] = {
     {.name = "mobilenetv2",
@@ -158,8 +159,8 @@ void network_images(network *net, int first)
     if (input->plain) {
         memcpy(mbt_exec_input(net->plan), nchw, (size_t)group * image * sizeof *nchw);
     } else {
-        mbt_map_pack(l, group, nchw,
-                     mbt_map_view(l, mbt_exec_input(net->plan), MBT_STORAGE_FP32, group, 0));
+        map_pack(l, group, nchw,
+                 mbt_map_view(l, mbt_exec_input(net->plan), MBT_STORAGE_FP32, group, 0));
     }
     free(nchw);
 }
@@ -219,8 +220,8 @@ float *network_output(const network *net, int n)
     const mbt_layout *l = &output->layout;
     float *nchw = malloc((size_t)n * (size_t)l->c * (size_t)(l->h * l->w) * sizeof *nchw);
     assert_non_null(nchw);
-    mbt_map_unpack(
-        l, n, mbt_map_view(l, output->data, MBT_STORAGE_FP32, net->plan->options.group, 0), nchw);
+    map_unpack(l, n, mbt_map_view(l, output->data, MBT_STORAGE_FP32, net->plan->options.group, 0),
+               nchw);
     return nchw;
 }
 

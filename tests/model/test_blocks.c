@@ -16,6 +16,7 @@
 #include "golden/golden_file.h"
 #include "mbt/exec.h"
 #include "mbt/loss.h"
+#include "tensor/map_pack.h"
 
 static const double TOLERANCE = 1e-5;
 
@@ -149,12 +150,12 @@ static void run(struct fixture *f)
     if (in->plain) {
         memcpy(in->data, f->values, n_in * sizeof(float));
     } else {
-        mbt_map_pack(&in->layout, b->images, f->values, whole(f, f->plan->input, false));
+        map_pack(&in->layout, b->images, f->values, whole(f, f->plan->input, false));
     }
     mbt_exec_prepare(f->plan);
     mbt_exec_forward(f->plan, b->images, NULL);
     golden_fill(b->seed, GOLDEN_STREAM_OUTPUT_GRADIENT, GOLDEN_NOISE, 0, n_out, f->values);
-    mbt_map_pack(&out->layout, b->images, f->values, whole(f, f->plan->output, true));
+    map_pack(&out->layout, b->images, f->values, whole(f, f->plan->output, true));
     mbt_exec_backward(f->plan, b->images, 1.0f, NULL, NULL, NULL);
 }
 
@@ -170,8 +171,8 @@ static bool fetch(struct fixture *f, const char *name)
         if (gradient && !f->plan->options.input_gradient) {
             return false;
         }
-        mbt_map_unpack(&f->plan->values[value].layout, f->block.images, whole(f, value, gradient),
-                       f->values);
+        map_unpack(&f->plan->values[value].layout, f->block.images, whole(f, value, gradient),
+                   f->values);
         return true;
     }
     const mbt_slice *slice = mbt_params_find(&f->plan->params, name);

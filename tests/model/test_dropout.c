@@ -10,6 +10,7 @@
 
 #include "mbt/rng.h"
 #include "model/network.h"
+#include "tensor/map_pack.h"
 
 enum { CHANNELS = 40, GROUP = 7 };
 
@@ -35,8 +36,8 @@ static network *make(int tile, mbt_isa isa)
     for (int i = 0; i < CHANNELS; i++) {
         identity[i * CHANNELS + i] = 1;
     }
-    mbt_map_pack(l, GROUP, ones,
-                 mbt_map_view(l, mbt_exec_input(net->plan), MBT_STORAGE_FP32, GROUP, 0));
+    map_pack(l, GROUP, ones,
+             mbt_map_view(l, mbt_exec_input(net->plan), MBT_STORAGE_FP32, GROUP, 0));
     network_set_weight(net, mbt_params_find(&net->plan->params, "fc.weight"), identity);
     network_set_weight(net, mbt_params_find(&net->plan->params, "fc.bias"), zeros);
     mbt_exec_prepare(net->plan);
@@ -125,12 +126,12 @@ static void backward_has_the_same_mask(void **state)
         for (int i = 0; i < GROUP * CHANNELS; i++) {
             g[i] = 1.0f + (float)i / 64;
         }
-        mbt_map_pack(
+        map_pack(
             out, 5, g,
             mbt_map_view(out, mbt_exec_output_gradient(net->plan), MBT_STORAGE_FP32, GROUP, 0));
         mbt_exec_backward(net->plan, 5, 1, &dropout, NULL, NULL);
-        mbt_map_unpack(&in->layout, 5,
-                       mbt_map_view(&in->layout, in->gradient, MBT_STORAGE_FP32, GROUP, 0), dx);
+        map_unpack(&in->layout, 5,
+                   mbt_map_view(&in->layout, in->gradient, MBT_STORAGE_FP32, GROUP, 0), dx);
         for (int i = 0; i < 5 * CHANNELS; i++) {
             assert_true(fabsf(dx[i] - g[i] * mask[i]) <= 1e-6f * fabsf(g[i]));
             assert_true((dx[i] == 0.0f) == (mask[i] == 0.0f));

@@ -13,6 +13,7 @@
 
 #include "mbt/rng.h"
 #include "model/gradient.h"
+#include "tensor/map_pack.h"
 
 enum { GROUP = 6, CHANNELS = 24, SIDE = 6 };
 
@@ -203,9 +204,9 @@ static double projection(network *net, int n)
         g[i] /= (float)sqrt((double)count); /* of the size of one output */
         sum += (double)g[i] * (double)values[i];
     }
-    mbt_map_pack(l, n, g,
-                 mbt_map_view(l, mbt_exec_output_gradient(net->plan), MBT_STORAGE_FP32,
-                              net->plan->options.group, 0));
+    map_pack(l, n, g,
+             mbt_map_view(l, mbt_exec_output_gradient(net->plan), MBT_STORAGE_FP32,
+                          net->plan->options.group, 0));
     free(values);
     free(g);
     return sum;

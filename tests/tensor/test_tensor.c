@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "mbt/tensor.h"
+#include "tensor/map_pack.h"
 
 enum { N = 3 };
 
@@ -53,7 +54,7 @@ static void check_pack(const mbt_layout *l, int capacity, int first)
     for (size_t i = 0; i < plain; i++)
         nchw[i] = (float)(i + 1);
     mbt_map view = mbt_map_view(l, map, MBT_STORAGE_FP32, capacity, first);
-    mbt_map_pack(l, N, nchw, view);
+    map_pack(l, N, nchw, view);
 
     const float *at = map;
     int channels = l->c / l->sections, n_blocks = (channels + l->block - 1) / l->block;
@@ -72,7 +73,7 @@ static void check_pack(const mbt_layout *l, int capacity, int first)
                             assert_true(*at == wanted);
                         }
     assert_ptr_equal(at, map + stored);
-    mbt_map_unpack(l, N, view, back);
+    map_unpack(l, N, view, back);
     assert_memory_equal(back, nchw, plain * sizeof *back);
     free(map);
     free(nchw);
