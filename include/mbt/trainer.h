@@ -61,7 +61,6 @@ typedef struct mbt_train_options {
     const char *resume;     /* checkpoint to go on from, or NULL */
     const char *provenance; /* text for checkpoints */
     const char *command;    /* what was called, one line, for the record */
-    double interval_s;      /* of plain progress lines */
 } mbt_train_options;
 
 /* What the record says of network, data set and ranks. */

@@ -116,7 +116,6 @@ static mbt_status run_training(mbtrain_session *s, mbt_run_mode mode, mbt_error 
             .resume = resume[0] != '\0' ? resume : NULL,
             .provenance = s->provenance,
             .command = s->command,
-            .interval_s = s->config.run.log_interval_s,
         };
         status = mbt_train(&setup, run, &options, err);
     }

@@ -345,7 +345,7 @@ mbt_status mbt_run_ask(void *run, mbt_error *err)
     return mbt_lock_check(&((const mbt_run *)run)->lock, err);
 }
 
-static mbt_status still_ours(mbt_run *run, mbt_error *err)
+mbt_status mbt_run_check(mbt_run *run, mbt_error *err)
 {
     mbt_status status = mbt_lock_check(&run->lock, err);
     if (status != MBT_OK && !run->lost) {
@@ -362,7 +362,7 @@ mbt_status mbt_run_beat(mbt_run *run, mbt_error *err)
         return MBT_OK;
     }
     run->last_beat = now;
-    mbt_status status = still_ours(run, err);
+    mbt_status status = mbt_run_check(run, err);
     if (status != MBT_OK) {
         return status;
     }
@@ -380,7 +380,7 @@ mbt_status mbt_run_write_config(mbt_run *run, const mbt_config *config, mbt_erro
 {
     char path[MBT_PATH_BYTES];
     char *text = NULL;
-    mbt_status status = still_ours(run, err);
+    mbt_status status = mbt_run_check(run, err);
     if (status == MBT_OK) {
         status = mbt_text_path(run->folder, "config.json", path, err);
     }
@@ -425,13 +425,8 @@ mbt_status mbt_run_counted(const char *folder, char *path, mbt_error *err)
     return status;
 }
 
-mbt_status mbt_run_check(mbt_run *run, mbt_error *err)
-{
-    return still_ours(run, err);
-}
-
 mbt_status mbt_run_write_metrics(mbt_run *run, const mbt_metrics *metrics, mbt_error *err)
 {
-    const mbt_status status = still_ours(run, err);
+    const mbt_status status = mbt_run_check(run, err);
     return status != MBT_OK ? status : mbt_metrics_write_files(metrics, run->folder, err);
 }

@@ -92,7 +92,7 @@ mbt_status trainer_start(trainer *t, mbt_error *err)
         t->total_steps = setup->config.train.max_steps;
     }
     recorder_init(&t->recorder, setup, t->options->provenance);
-    mbt_progress_init(&t->bar, setup->log, t->options->interval_s);
+    mbt_progress_init(&t->bar, setup->log, setup->config.run.log_interval_s);
     bool other_plan = false;
     status = mbt_comm_agree(setup->comm, begin(t, &other_plan, err), err);
     if (status == MBT_OK) {
