@@ -15,8 +15,9 @@ mbt_status mbt_gemm(mbt_gemm_form a_form, mbt_gemm_form b_form, int m, int n, in
                     const float *a, const float *b, float beta, float *c,
                     mbt_error *err) MBT_WARN_UNUSED;
 
-/* Has the library make the code of its products now and not with the first of them: takes some
- * memory for good. MBT_FAILURE without it. */
+/* Has the library make the code of its products now and not with the first of them, but for that
+ * of two transposed matrices, which training does not multiply: takes some memory for good.
+ * MBT_FAILURE without it. */
 mbt_status mbt_gemm_prepare(mbt_error *err) MBT_WARN_UNUSED;
 
 #endif

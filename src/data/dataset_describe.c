@@ -11,7 +11,8 @@
 static const dataset_form *const forms[] = {&dataset_form_images, &dataset_form_encoded};
 enum { N_FORMS = sizeof forms / sizeof forms[0] };
 
-int dataset_form_of(int64_t schema)
+/* The form of a schema's version, -1 when there is none. */
+static int form_of(int64_t schema)
 {
     for (int f = 0; f < N_FORMS; f++) {
         if (forms[f]->schema == schema) {
@@ -91,7 +92,7 @@ static mbt_status read_form(mbt_store *store, dataset_description *d, mbt_error 
 {
     int64_t schema = 0;
     mbt_status status = mbt_store_get_i64(store, "/", "schema", &schema, err);
-    d->form = dataset_form_of(schema);
+    d->form = form_of(schema);
     if (!status && d->form < 0) {
         status = mbt_fail(err, MBT_DATA, "%s: schema: got version %" PRId64 ", wanted 1 or 2",
                           d->file, schema);

@@ -13,7 +13,7 @@ typedef struct dataset_description {
     char file[MBT_PATH_BYTES];
     char name[MBT_CLASS_NAME_BYTES];
     char digest[MBT_DIGEST_TEXT];
-    int form;                    /* row of dataset_forms */
+    int form;                    /* for dataset_form_at */
     int height, width, channels; /* 0, 0, 3 of encoded samples */
     int n_classes;
     int64_t n[2]; /* samples: train, test */
@@ -44,8 +44,6 @@ typedef struct dataset_form {
 
 extern const dataset_form dataset_form_images, dataset_form_encoded;
 
-/* The form of a schema's version, -1 when there is none. */
-int dataset_form_of(int64_t schema);
 const dataset_form *dataset_form_at(int form);
 
 /* Everything rank 0 says about the file. */

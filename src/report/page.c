@@ -19,26 +19,7 @@ static void put_colours(bool dark, FILE *out)
     }
 }
 
-static void put_head(const char *title, FILE *out)
-{
-    (void)fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                "<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
-                out);
-    html_text(out, title);
-    (void)fputs("</title>\n<style>\n:root{--sans:system-ui,\"Segoe UI\",Roboto,\"DejaVu Sans\","
-                "sans-serif;",
-                out);
-    put_colours(false, out);
-    (void)fputs("}\n@media(prefers-color-scheme:dark){:root{", out);
-    put_colours(true, out);
-    (void)fputs("}}\n", out);
-    page_style(out);
-    chart_style(out);
-    (void)fputs("</style>\n</head>\n<body>\n<main>\n", out);
-}
-
-void page_style(FILE *out)
+static void put_style(FILE *out)
 {
     static const char *const rules[] = {
         "*{box-sizing:border-box}",
@@ -111,6 +92,25 @@ void page_style(FILE *out)
     for (int t = 0; t < CHART_TONES; t++) {
         (void)fprintf(out, ".fill-%d{background:var(--tone-%d)}\n", t, t);
     }
+}
+
+static void put_head(const char *title, FILE *out)
+{
+    (void)fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                "<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
+                out);
+    html_text(out, title);
+    (void)fputs("</title>\n<style>\n:root{--sans:system-ui,\"Segoe UI\",Roboto,\"DejaVu Sans\","
+                "sans-serif;",
+                out);
+    put_colours(false, out);
+    (void)fputs("}\n@media(prefers-color-scheme:dark){:root{", out);
+    put_colours(true, out);
+    (void)fputs("}}\n", out);
+    put_style(out);
+    chart_style(out);
+    (void)fputs("</style>\n</head>\n<body>\n<main>\n", out);
 }
 
 static void put_summary(const mbt_outcome *runs, int n_runs, FILE *out)

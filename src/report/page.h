@@ -15,8 +15,6 @@ typedef struct page_predictions {
     int64_t epoch;
 } page_predictions;
 
-void page_style(FILE *out);
-
 /* Where the time of every run went: a bar each. */
 void page_time(const mbt_outcome *runs, int n_runs, FILE *out);
 

@@ -54,9 +54,6 @@ mbt_status store_error_set(const mbt_store *store, const char *path, const char 
 /* The code that store_fail uses. */
 mbt_status store_code(const mbt_store *store);
 
-/* The innermost message of the calling thread's error stack, bounded, printable. */
-void store_stack_text(char *out, size_t bytes);
-
 /* ---- types and shapes (type.c) ---- */
 
 hid_t store_file_type(mbt_store_type type);   /* little-endian; borrowed */

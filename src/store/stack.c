@@ -23,7 +23,8 @@ static herr_t take_message(unsigned n, const H5E_error2_t *entry, void *context)
     return 1; /* the innermost entry comes first: enough */
 }
 
-void store_stack_text(char *out, size_t bytes)
+/* The innermost message of the calling thread's error stack, bounded, printable. */
+static void stack_text(char *out, size_t bytes)
 {
     struct message message = {out, bytes};
     out[0] = '\0';
@@ -47,7 +48,7 @@ mbt_status store_error_set(const mbt_store *store, const char *path, const char 
                            mbt_error *err, const char *file, int line)
 {
     char reason[256];
-    store_stack_text(reason, sizeof reason);
+    stack_text(reason, sizeof reason);
     return mbt_error_set(err, file, line, store_code(store), "%s: %s%s%s: HDF5 says: %s",
                          store->name, path != NULL ? path : "", path != NULL ? ": " : "", what,
                          reason);

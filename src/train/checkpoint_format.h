@@ -115,8 +115,6 @@ mbt_status ckpt_file_values(const ckpt_file *file, int block, const ckpt_tensor 
 mbt_status ckpt_file_verify(const ckpt_file *file, mbt_progress_state *progress,
                             mbt_metrics *metrics, char digest[MBT_DIGEST_TEXT],
                             mbt_error *err) MBT_WARN_UNUSED;
-mbt_status ckpt_file_progress(const ckpt_file *file, mbt_progress_state *progress,
-                              mbt_error *err) MBT_WARN_UNUSED;
 
 /* "[32][16][1][1]"; out has CKPT_SHAPE_TEXT bytes. Returns out. */
 char *ckpt_shape_text(const mbt_store_shape *shape, char *out);

@@ -215,7 +215,7 @@ mbt_status ckpt_file_values(const ckpt_file *file, int block, const ckpt_tensor 
     return status ? status : mbt_store_read(file->store, path, &tensor->shape, values, err);
 }
 
-mbt_status ckpt_file_progress(const ckpt_file *file, mbt_progress_state *progress, mbt_error *err)
+static mbt_status read_progress(const ckpt_file *file, mbt_progress_state *progress, mbt_error *err)
 {
     mbt_status status = MBT_OK;
     for (int i = 0; !status && i < CKPT_COUNTERS; i++)
@@ -281,7 +281,7 @@ mbt_status ckpt_file_verify(const ckpt_file *file, mbt_progress_state *progress,
     mbt_status status =
         mbt_store_get_text(file->store, "/", "state_digest", wanted, sizeof wanted, err);
     if (!status)
-        status = ckpt_file_progress(file, progress, err);
+        status = read_progress(file, progress, err);
     if (!status)
         status = mbt_metrics_load(metrics, file->store, CKPT_METRICS, err);
     if (!status)
@@ -340,7 +340,7 @@ mbt_status mbt_checkpoint_read_info(const char *path, mbt_checkpoint_info *info,
     *info = (mbt_checkpoint_info){0};
     mbt_status status = ckpt_file_open(&file, path, err);
     if (!status)
-        status = ckpt_file_progress(&file, &info->progress, err);
+        status = read_progress(&file, &info->progress, err);
     if (!status)
         status = read_texts(&file, info, err);
     if (!status)

@@ -30,8 +30,7 @@ mbt_status mbt_gemm_prepare(mbt_error *err)
     enum { SIDE = 64 }; /* smaller ones have code of their own */
     static const mbt_gemm_form forms[][2] = {{MBT_GEMM_AS_IS, MBT_GEMM_AS_IS},
                                              {MBT_GEMM_AS_IS, MBT_GEMM_TRANSPOSED},
-                                             {MBT_GEMM_TRANSPOSED, MBT_GEMM_AS_IS},
-                                             {MBT_GEMM_TRANSPOSED, MBT_GEMM_TRANSPOSED}};
+                                             {MBT_GEMM_TRANSPOSED, MBT_GEMM_AS_IS}};
     const float a[SIDE * SIDE] = {0}, b[SIDE * SIDE] = {0};
     float c[SIDE * SIDE];
     mbt_status status = MBT_OK;

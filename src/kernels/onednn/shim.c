@@ -94,7 +94,7 @@ static mbt_status add_clip(dnnl_primitive_attr_t attr, float high, mbt_error *er
     dnnl_post_ops_t ops = NULL;
     mbt_status status = check(dnnl_post_ops_create(&ops), "post_ops_create", err);
     if (status == MBT_OK) {
-        status = check(mbt_shim_append_clip(ops, 0.0f, high), "post_ops_append_eltwise", err);
+        status = check(mbt_shim_append_clip(ops, high), "post_ops_append_eltwise", err);
     }
     if (status == MBT_OK) {
         status = check(dnnl_primitive_attr_set_post_ops(attr, ops), "set_post_ops", err);

@@ -73,7 +73,7 @@ dnnl_status_t mbt_shim_reorder(const mbt_shim_md *from, const mbt_shim_md *to, d
     return dnnl_reorder_primitive_desc_create(desc, handle(from), engine, handle(to), engine, attr);
 }
 
-dnnl_status_t mbt_shim_append_clip(dnnl_post_ops_t ops, float low, float high)
+dnnl_status_t mbt_shim_append_clip(dnnl_post_ops_t ops, float high)
 {
-    return dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_clip, low, high);
+    return dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_clip, 0.0f, high);
 }

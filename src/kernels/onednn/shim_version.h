@@ -39,7 +39,7 @@ dnnl_status_t mbt_shim_backward_weights(const mbt_shim_convolution *c,
 dnnl_status_t mbt_shim_reorder(const mbt_shim_md *from, const mbt_shim_md *to, dnnl_engine_t engine,
                                const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *desc);
 
-/* A post-op: min(max(v, low), high). */
-dnnl_status_t mbt_shim_append_clip(dnnl_post_ops_t ops, float low, float high);
+/* A post-op: min(max(v, 0), high). */
+dnnl_status_t mbt_shim_append_clip(dnnl_post_ops_t ops, float high);
 
 #endif
