@@ -262,6 +262,18 @@ static mbt_status run_session(mbtrain_session *s, int argc, char **argv, mbt_err
     return mbt_comm_agree(s->comm, status, err);
 }
 
+/* At the level that MBTRAIN_LOG asks for. */
+static void open_log(mbtrain_session *s, int rank, int n_ranks)
+{
+    const char *wish = getenv("MBTRAIN_LOG");
+    const bool any = wish != NULL && wish[0] != '\0', debug = any && strcmp(wish, "debug") == 0;
+    mbt_log_init(&s->log, debug ? MBT_LOG_DEBUG : MBT_LOG_INFO, rank, n_ranks);
+    if (any && !debug) {
+        mbt_log_root(&s->log, MBT_LOG_WARN, "MBTRAIN_LOG: got \"%s\", wanted debug; it is ignored",
+                     wish);
+    }
+}
+
 int main(int argc, char **argv)
 {
     mbtrain_session s = {0};
@@ -275,11 +287,11 @@ int main(int argc, char **argv)
         status = mbt_comm_create(&argc, &argv, &s.comm, &err);
     }
     if (status != MBT_OK) {
-        mbt_log_init(&s.log, MBT_LOG_INFO, 0, 1);
+        open_log(&s, 0, 1);
         mbt_log_error(&s.log, &err);
         return (int)status;
     }
-    mbt_log_init(&s.log, MBT_LOG_INFO, mbt_comm_rank(s.comm), mbt_comm_size(s.comm));
+    open_log(&s, mbt_comm_rank(s.comm), mbt_comm_size(s.comm));
     status = run_session(&s, argc, argv, &err);
     say_why(&s, status, &err);
     mbt_watchdog_destroy(s.watchdog);

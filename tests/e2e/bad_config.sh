@@ -72,6 +72,17 @@ for n in 1 3; do
     fails 3 "$n" 'network.depth: got "0.3", mobilenetv2 has 1.0' small.json --set network.depth=0.3
 done
 
+# Where in the sources, when that is asked for.
+export MBTRAIN_LOG=debug
+for n in 1 3; do
+    fails 3 "$n" 'missing.json: cannot be opened: No such file' missing.json
+    grep -q ' ([a-z_]*\.c:[0-9]*)$' err || die "no source line: $(cat err)"
+done
+export MBTRAIN_LOG=loud
+expect 3 ranks 1 missing.json
+said err 'warning: MBTRAIN_LOG: got "loud", wanted debug; it is ignored'
+unset MBTRAIN_LOG
+
 # plan and bench need no data, and no less of a configuration otherwise.
 echo '{ "train": { "batch": 8, "bn_group": 16 } }' >bad.json
 fails 3 1 'train.bn_group: got 16' plan bad.json

@@ -14,7 +14,7 @@ ckpt=$bin/mbt-ckpt
 # mpirun sleeps twice this long whenever a rank ends with another code than 0; the ranks part only
 # when all is said and closed, so it need not sleep at all.
 export OMPI_MCA_odls_base_sigkill_timeout=0
-unset MBTRAIN_DATA MBTRAIN_ALLOW_SINGLETON
+unset MBTRAIN_DATA MBTRAIN_ALLOW_SINGLETON MBTRAIN_LOG
 
 job=
 top=$(mktemp -d)
