@@ -94,6 +94,12 @@ void mbt_dataset_close(mbt_comm *comm,
 mbt_status mbt_encoded_bytes(const mbt_encoded *encoded, int64_t id, uint8_t *buffer,
                              const uint8_t **bytes, size_t *n, mbt_error *err) MBT_WARN_UNUSED;
 
+/* An encoded sample as pixels: mbt_encoded_bytes, and decoded when it has the size that the index
+ * says. rgb: room for [height][width][3] of the index.
+ * Threads may call it, each with a decoder of its own. */
+mbt_status mbt_encoded_decode(const mbt_encoded *encoded, int64_t id, mbt_decoder *decoder,
+                              uint8_t *buffer, uint8_t *rgb, mbt_error *err) MBT_WARN_UNUSED;
+
 /* Tells the system that a streamed sample will be read soon; costs no waiting. */
 void mbt_encoded_announce(const mbt_encoded *encoded, int64_t id);
 

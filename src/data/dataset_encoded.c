@@ -214,25 +214,6 @@ mbt_status dataset_hold_bytes(mbt_comm *comm, const dataset_description *d, size
 
 /* ---- verifying ---- */
 
-static mbt_status verify_sample(mbt_decoder *decoder, const mbt_encoded *e, int64_t i,
-                                uint8_t *buffer, uint8_t *rgb, mbt_error *err)
-{
-    mbt_image_info info = {0};
-    const uint8_t *bytes;
-    size_t n;
-    mbt_status status = mbt_encoded_bytes(e, i, buffer, &bytes, &n, err);
-    if (!status) {
-        status = mbt_decoder_probe(decoder, bytes, n, &info, err);
-    }
-    if (!status && (info.height != e->sizes[2 * i] || info.width != e->sizes[2 * i + 1])) {
-        status = mbt_fail(err, MBT_DATA,
-                          "sample %" PRId64 ": got %d x %d pixels, the index says %" PRId32
-                          " x %" PRId32,
-                          i, info.width, info.height, e->sizes[2 * i + 1], e->sizes[2 * i]);
-    }
-    return status ? status : mbt_decoder_run(decoder, bytes, n, &info, rgb, err);
-}
-
 mbt_status dataset_verify_encoded(const mbt_dataset *dataset, mbt_error *err)
 {
     const mbt_split *splits[2] = {&dataset->train, &dataset->test};
@@ -248,7 +229,7 @@ mbt_status dataset_verify_encoded(const mbt_dataset *dataset, mbt_error *err)
     for (int s = 0; s < 2 && !status; s++) {
         for (int64_t i = 0; i < splits[s]->n && !status; i++) {
             const int32_t *size = splits[s]->encoded->sizes + 2 * i;
-            status = verify_sample(decoder, splits[s]->encoded, i, buffer, rgb, err);
+            status = mbt_encoded_decode(splits[s]->encoded, i, decoder, buffer, rgb, err);
             if (!status && s == 0) {
                 dataset_count(rgb, (uint64_t)size[0] * (uint64_t)size[1], CHANNELS, &counts);
             }

@@ -43,6 +43,26 @@ mbt_status mbt_encoded_bytes(const mbt_encoded *e, int64_t id, uint8_t *buffer,
     return check_sum(e, id, buffer, *n, err);
 }
 
+mbt_status mbt_encoded_decode(const mbt_encoded *e, int64_t id, mbt_decoder *decoder,
+                              uint8_t *buffer, uint8_t *rgb, mbt_error *err)
+{
+    const int32_t height = e->sizes[2 * id], width = e->sizes[2 * id + 1];
+    mbt_image_info info = {0};
+    const uint8_t *bytes;
+    size_t n;
+    mbt_status status = mbt_encoded_bytes(e, id, buffer, &bytes, &n, err);
+    if (status == MBT_OK) {
+        status = mbt_decoder_probe(decoder, bytes, n, &info, err);
+    }
+    if (status == MBT_OK && (info.height != height || info.width != width)) {
+        status = mbt_fail(err, MBT_DATA,
+                          "sample %" PRId64 ": got %d x %d pixels, the index says %" PRId32
+                          " x %" PRId32,
+                          id, info.width, info.height, width, height);
+    }
+    return status == MBT_OK ? mbt_decoder_run(decoder, bytes, n, &info, rgb, err) : status;
+}
+
 void mbt_encoded_announce(const mbt_encoded *e, int64_t id)
 {
     if (e->bytes == NULL) {

@@ -98,28 +98,6 @@ size_t mbt_loader_bytes(const mbt_loader *loader)
     return loader != NULL ? loader->block_bytes : 0;
 }
 
-static mbt_status decode(mbt_loader *loader, const mbt_encoded *encoded, uint32_t sample,
-                         struct picture *picture, mbt_error *err)
-{
-    mbt_image_info info = {0};
-    const uint8_t *bytes;
-    size_t n;
-    mbt_status status = mbt_encoded_bytes(encoded, sample, loader->file, &bytes, &n, err);
-    if (status == MBT_OK) {
-        status = mbt_decoder_probe(loader->decoder, bytes, n, &info, err);
-    }
-    *picture = (struct picture){loader->pixels, encoded->sizes[2 * (size_t)sample],
-                                encoded->sizes[2 * (size_t)sample + 1]};
-    if (status == MBT_OK && (info.height != picture->height || info.width != picture->width)) {
-        status = mbt_fail(err, MBT_DATA, "sample %u: got %d x %d pixels, the index says %d x %d",
-                          sample, info.width, info.height, picture->width, picture->height);
-    }
-    if (status == MBT_OK) {
-        status = mbt_decoder_run(loader->decoder, bytes, n, &info, loader->pixels, err);
-    }
-    return status;
-}
-
 static void cut_out(mbt_loader *loader, const mbt_crop *crop, int64_t epoch, uint32_t sample,
                     const struct picture *picture)
 {
@@ -152,10 +130,13 @@ mbt_status mbt_loader_image(mbt_loader *loader, const mbt_crop *crop, const mbt_
     struct picture picture = {NULL, loader->height, loader->width};
     const bool shifts = crop->hsl[0] > 0 || crop->hsl[1] > 0 || crop->hsl[2] > 0;
     if (split->encoded != NULL) {
-        mbt_status status = decode(loader, split->encoded, sample, &picture, err);
+        const int32_t *size = split->encoded->sizes + 2 * (size_t)sample;
+        const mbt_status status = mbt_encoded_decode(split->encoded, sample, loader->decoder,
+                                                     loader->file, loader->pixels, err);
         if (status != MBT_OK) {
             return status;
         }
+        picture = (struct picture){loader->pixels, size[0], size[1]};
     } else {
         const size_t bytes =
             (size_t)loader->height * (size_t)loader->width * (size_t)loader->channels;

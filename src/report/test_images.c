@@ -97,28 +97,18 @@ void test_images_close(test_images *images)
 
 static mbt_status decode_small(test_images *images, int64_t i, mbt_error *err)
 {
-    const uint8_t *bytes;
-    size_t n;
-    mbt_image_info info;
-    mbt_status status =
-        mbt_encoded_bytes(images->dataset.test.encoded, i, images->file, &bytes, &n, err);
-    if (status == MBT_OK) {
-        status = mbt_decoder_probe(images->decoder, bytes, n, &info, err);
-    }
-    const int32_t *size = images->dataset.test.encoded->sizes + 2 * i;
-    if (status == MBT_OK && (info.height != size[0] || info.width != size[1])) {
-        status = mbt_fail(err, MBT_DATA, "test image %" PRId64 ": not of the size in the index", i);
-    }
-    if (status == MBT_OK) {
-        status = mbt_decoder_run(images->decoder, bytes, n, &info, images->decoded, err);
-    }
+    const mbt_encoded *encoded = images->dataset.test.encoded;
+    const int32_t *size = encoded->sizes + 2 * i;
+    const mbt_status status =
+        mbt_encoded_decode(encoded, i, images->decoder, images->file, images->decoded, err);
     free(images->pixels);
     images->pixels = NULL;
     images->channels = RGB;
-    return status == MBT_OK
-               ? mbt_image_fit(images->decoded, info.height, info.width, SMALL_SIDE, true,
-                               &images->pixels, &images->height, &images->width, err)
-               : status;
+    if (status != MBT_OK) {
+        return mbt_error_prefix(err, "test");
+    }
+    return mbt_image_fit(images->decoded, size[0], size[1], SMALL_SIDE, true, &images->pixels,
+                         &images->height, &images->width, err);
 }
 
 mbt_status test_images_read(test_images *images, int64_t i, mbt_error *err)
