@@ -18,7 +18,12 @@
 
 #include "mbt/status.h"
 
-enum { MBT_STORE_RANK_MAX = 8, MBT_USER_BLOCK_BYTES = 512, MBT_DIGEST_TEXT = 33 };
+enum {
+    MBT_STORE_RANK_MAX = 8,
+    MBT_STORE_SHAPE_TEXT = 192, /* bytes that mbt_store_shape_text fills at most */
+    MBT_USER_BLOCK_BYTES = 512,
+    MBT_DIGEST_TEXT = 33,
+};
 
 typedef struct mbt_store mbt_store;
 
@@ -38,6 +43,13 @@ typedef struct mbt_store_shape {
     int rank; /* 0: a scalar */
     uint64_t dims[MBT_STORE_RANK_MAX];
 } mbt_store_shape;
+
+/* Of one type, rank and size. */
+bool mbt_store_shape_equal(const mbt_store_shape *a, const mbt_store_shape *b);
+
+/* "[3][4]", without the type; "scalar" of rank 0. out has MBT_STORE_SHAPE_TEXT bytes. Returns out.
+ */
+char *mbt_store_shape_text(const mbt_store_shape *shape, char *out);
 
 /* ---- writing: in memory until commit ---- */
 

@@ -22,7 +22,7 @@
 #include "mbt_ckpt.h"
 #include "version.h"
 
-enum { SHOWN_EPOCHS = 10, KIND_BYTES = 32, SHAPE_BYTES = 96 };
+enum { SHOWN_EPOCHS = 10, KIND_BYTES = 32 };
 
 static const char usage[] =
     "usage: mbt-ckpt list FOLDER                                    checkpoints of a run\n"
@@ -182,16 +182,14 @@ static mbt_status do_list(const char *argument, mbt_error *err)
 static mbt_status show_tensor(void *context, const char *path, const mbt_store_shape *shape,
                               mbt_error *err)
 {
-    char kind[KIND_BYTES], text[SHAPE_BYTES] = "";
+    char kind[KIND_BYTES], text[MBT_STORE_SHAPE_TEXT];
     uint64_t elements = 1;
-    size_t at = 0;
     mbt_status status = mbt_store_get_text(context, path, "kind", kind, sizeof kind, err);
-    for (int i = 0; i < shape->rank && at < sizeof text; i++) {
-        at += (size_t)snprintf(text + at, sizeof text - at, "[%" PRIu64 "]", shape->dims[i]);
+    for (int i = 0; i < shape->rank; i++)
         elements *= shape->dims[i];
-    }
     if (!status)
-        printf("%-44s  %-9s  %-20s  %10" PRIu64 "\n", strrchr(path, '/') + 1, kind, text, elements);
+        printf("%-44s  %-9s  %-20s  %10" PRIu64 "\n", strrchr(path, '/') + 1, kind,
+               mbt_store_shape_text(shape, text), elements);
     return status;
 }
 

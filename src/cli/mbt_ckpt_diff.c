@@ -7,27 +7,18 @@
 
 #include "mbt/checkpoint.h"
 #include "mbt/config.h"
+#include "mbt/store.h"
 
-enum { SHAPE_BYTES = 200, KEYS_BYTES = 2000 };
+enum { KEYS_BYTES = 2000 };
 
 struct tensors {
     int n, n_unlike;
 };
 
-static const char *shape_text(const mbt_store_shape *shape, char out[SHAPE_BYTES])
-{
-    int at = 0;
-    out[0] = '\0';
-    for (int i = 0; i < shape->rank; i++) {
-        at += snprintf(out + at, SHAPE_BYTES - (size_t)at, "[%" PRIu64 "]", shape->dims[i]);
-    }
-    return out;
-}
-
 static void print_tensor(void *context, const mbt_tensor_difference *d)
 {
     struct tensors *tensors = context;
-    char a[SHAPE_BYTES], b[SHAPE_BYTES];
+    char a[MBT_STORE_SHAPE_TEXT], b[MBT_STORE_SHAPE_TEXT];
     tensors->n++;
     if (d->a != NULL && d->b != NULL && d->count > 0 && d->n_unlike == 0) {
         return;
@@ -39,7 +30,8 @@ static void print_tensor(void *context, const mbt_tensor_difference *d)
     if (d->a == NULL || d->b == NULL) {
         (void)printf("%-52s  only in %s\n", d->path, d->b == NULL ? "A" : "B");
     } else if (d->count == 0) {
-        (void)printf("%-52s  shapes %s, %s\n", d->path, shape_text(d->a, a), shape_text(d->b, b));
+        (void)printf("%-52s  shapes %s, %s\n", d->path, mbt_store_shape_text(d->a, a),
+                     mbt_store_shape_text(d->b, b));
     } else {
         (void)printf("%-52s  %10" PRIu64 "/%-10" PRIu64 "  %10.3e  %10.3e\n", d->path, d->n_unlike,
                      d->count, d->max_absolute, d->max_relative);

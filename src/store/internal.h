@@ -13,7 +13,7 @@
 
 enum {
     STORE_NAME_BYTES = 1024,    /* bound of a path within a file, with its zero */
-    STORE_SHAPE_TEXT = 256,     /* bytes that store_shape_text fills at most */
+    STORE_SHAPE_TEXT = 256,     /* bytes that store_typed_shape fills at most */
     STORE_DEFLATE_RATIO = 1032, /* no deflate stream expands further */
 };
 
@@ -64,8 +64,7 @@ bool store_type_from(hid_t file_type, mbt_store_type *type);
 
 const char *store_type_name(mbt_store_type type);
 /* "f32 [3][4]"; out has STORE_SHAPE_TEXT bytes. Returns out. */
-char *store_shape_text(const mbt_store_shape *shape, char *out);
-bool store_shape_equal(const mbt_store_shape *a, const mbt_store_shape *b);
+char *store_typed_shape(const mbt_store_shape *shape, char *out);
 /* Elements of a shape; false when rank or size are beyond what can be held. */
 bool store_shape_count(const mbt_store_shape *shape, uint64_t *count);
 

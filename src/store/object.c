@@ -190,14 +190,14 @@ static mbt_status check_storage(const mbt_store *store, const char *path, hid_t 
     uint64_t count = 0;
     if (!store_shape_count(shape, &count)) {
         return mbt_fail(err, MBT_DATA, "%s: %s: %s is more than can be held", store->name, path,
-                        store_shape_text(shape, text));
+                        store_typed_shape(shape, text));
     }
     uint64_t stored = H5Dget_storage_size(dataset);
     uint64_t wanted = count * mbt_store_type_bytes(shape->type);
     if (stored > store->file_bytes || stored < wanted / ratio) {
         return mbt_fail(
             err, MBT_DATA, "%s: %s: %s needs %llu bytes, the file of %llu bytes stores %llu for it",
-            store->name, path, store_shape_text(shape, text), (unsigned long long)wanted,
+            store->name, path, store_typed_shape(shape, text), (unsigned long long)wanted,
             (unsigned long long)store->file_bytes, (unsigned long long)stored);
     }
     return MBT_OK;

@@ -41,10 +41,10 @@ static mbt_status open_wanted(const mbt_store *store, const char *path, const mb
     if (status != MBT_OK) {
         return status;
     }
-    if (!store_shape_equal(&got, want)) {
+    if (!mbt_store_shape_equal(&got, want)) {
         store_release(*dataset);
         return mbt_fail(err, store_code(store), "%s: %s: got %s, wanted %s", store->name, path,
-                        store_shape_text(&got, got_text), store_shape_text(want, want_text));
+                        store_typed_shape(&got, got_text), store_typed_shape(want, want_text));
     }
     return MBT_OK;
 }

@@ -3,6 +3,7 @@
  * Files are written little-endian on every machine. On reading a type is one of ours by class,
  * size, sign and format (IEEE), in either byte order; HDF5 swaps bytes and converts nothing else.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,24 +93,27 @@ bool store_type_from(hid_t file_type, mbt_store_type *type)
     return false;
 }
 
-char *store_shape_text(const mbt_store_shape *shape, char *out)
+char *mbt_store_shape_text(const mbt_store_shape *shape, char *out)
 {
-    size_t at = (size_t)snprintf(out, STORE_SHAPE_TEXT, "%s", types[shape->type].name);
-    if (shape->rank == 0) {
-        (void)snprintf(out + at, STORE_SHAPE_TEXT - at, " scalar");
-    } else {
-        (void)snprintf(out + at, STORE_SHAPE_TEXT - at, " ");
-    }
-    at = strlen(out);
+    size_t at = 0;
+    memcpy(out, "scalar", sizeof "scalar");
     /* 8 dimensions of at most 22 characters fit */
     for (int d = 0; d < shape->rank && d < MBT_STORE_RANK_MAX; d++) {
-        at += (size_t)snprintf(out + at, STORE_SHAPE_TEXT - at, "[%llu]",
-                               (unsigned long long)shape->dims[d]);
+        at +=
+            (size_t)snprintf(out + at, MBT_STORE_SHAPE_TEXT - at, "[%" PRIu64 "]", shape->dims[d]);
     }
     return out;
 }
 
-bool store_shape_equal(const mbt_store_shape *a, const mbt_store_shape *b)
+char *store_typed_shape(const mbt_store_shape *shape, char *out)
+{
+    char text[MBT_STORE_SHAPE_TEXT];
+    (void)snprintf(out, STORE_SHAPE_TEXT, "%s %s", types[shape->type].name,
+                   mbt_store_shape_text(shape, text));
+    return out;
+}
+
+bool mbt_store_shape_equal(const mbt_store_shape *a, const mbt_store_shape *b)
 {
     if (a->type != b->type || a->rank != b->rank) {
         return false;

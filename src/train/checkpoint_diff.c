@@ -129,11 +129,6 @@ static mbt_status compare_entries(const listing *a, const listing *b, mbt_tensor
     return status;
 }
 
-static bool shapes_agree(const mbt_store_shape *a, const mbt_store_shape *b)
-{
-    return a->rank == b->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof a->dims[0]) == 0;
-}
-
 mbt_status mbt_checkpoint_diff(const char *path_a, const char *path_b, mbt_tensor_visit *visit,
                                void *context, mbt_error *err)
 {
@@ -149,7 +144,7 @@ mbt_status mbt_checkpoint_diff(const char *path_a, const char *path_b, mbt_tenso
             .a = order <= 0 ? &a.entries[i].shape : NULL,
             .b = order >= 0 ? &b.entries[k].shape : NULL,
         };
-        if (order == 0 && shapes_agree(d.a, d.b))
+        if (order == 0 && mbt_store_shape_equal(d.a, d.b))
             status = compare_entries(&a, &b, &d, err);
         if (!status)
             visit(context, &d);

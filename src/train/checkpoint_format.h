@@ -26,7 +26,6 @@ enum {
     CKPT_TEXT_BYTES_MAX = 1 << 20,
     CKPT_RANK_MAX = 4,
     CKPT_PATH_IN_FILE = 128,   /* bytes of "/optimizer/momentum/<name>" at most */
-    CKPT_SHAPE_TEXT = 96,      /* bytes of a shape in words */
     CKPT_FILE_NAME_BYTES = 32, /* bytes of "step-0000000040.h5" and more */
 };
 #define CKPT_STEP_MAX INT64_C(9999999999)
@@ -115,9 +114,6 @@ mbt_status ckpt_file_values(const ckpt_file *file, int block, const ckpt_tensor 
 mbt_status ckpt_file_verify(const ckpt_file *file, mbt_progress_state *progress,
                             mbt_metrics *metrics, char digest[MBT_DIGEST_TEXT],
                             mbt_error *err) MBT_WARN_UNUSED;
-
-/* "[32][16][1][1]"; out has CKPT_SHAPE_TEXT bytes. Returns out. */
-char *ckpt_shape_text(const mbt_store_shape *shape, char *out);
 
 /* ---- the folder (checkpoint_files.c) ---- */
 

@@ -11,7 +11,7 @@
 typedef struct difference {
     int missing, extra, other; /* tensors absent in the file, unknown to the network, unlike */
     char name[MBT_PARAM_NAME_BYTES]; /* of the first, by name */
-    char got[CKPT_SHAPE_TEXT + 32], wanted[CKPT_SHAPE_TEXT + 32];
+    char got[MBT_STORE_SHAPE_TEXT + 32], wanted[MBT_STORE_SHAPE_TEXT + 32];
 } difference;
 
 /* The shape, and whether it has momentum when that is compared, or "nothing". */
@@ -22,7 +22,7 @@ static void describe(const mbt_store_shape *shape, bool trained, bool with_momen
         memcpy(out, "nothing", sizeof "nothing");
         return;
     }
-    (void)ckpt_shape_text(shape, out);
+    (void)mbt_store_shape_text(shape, out);
     if (with_momentum) {
         const size_t used = strlen(out);
         (void)snprintf(out + used, bytes - used, "%s",
@@ -32,10 +32,8 @@ static void describe(const mbt_store_shape *shape, bool trained, bool with_momen
 
 static bool shapes_agree(const mbt_slice *slice, const ckpt_tensor *tensor)
 {
-    mbt_store_shape wanted = ckpt_slice_shape(slice);
-    return wanted.rank == tensor->shape.rank &&
-           memcmp(wanted.dims, tensor->shape.dims, (size_t)wanted.rank * sizeof wanted.dims[0]) ==
-               0;
+    const mbt_store_shape wanted = ckpt_slice_shape(slice);
+    return mbt_store_shape_equal(&wanted, &tensor->shape);
 }
 
 static bool has_momentum(const ckpt_tensor *tensor)

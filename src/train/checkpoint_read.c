@@ -14,15 +14,6 @@
 #include "checkpoint_format.h"
 #include "mbt/text.h"
 
-char *ckpt_shape_text(const mbt_store_shape *shape, char *out)
-{
-    size_t at = 0;
-    out[0] = '\0';
-    for (int i = 0; i < shape->rank && i < CKPT_RANK_MAX; i++)
-        at += (size_t)snprintf(out + at, CKPT_SHAPE_TEXT - at, "[%" PRIu64 "]", shape->dims[i]);
-    return out;
-}
-
 /* The part of a data set's path behind "<group>/". */
 static const char *name_in(const char *path, const char *group)
 {
@@ -40,10 +31,10 @@ static mbt_status count_elements(const ckpt_file *file, const char *path,
     size_t room = (file->bytes - file->tensor_bytes) / sizeof(float);
     *count = 1;
     for (int i = 0; i < shape->rank; i++) {
-        char text[CKPT_SHAPE_TEXT];
+        char text[MBT_STORE_SHAPE_TEXT];
         if (shape->dims[i] == 0 || shape->dims[i] > room / *count)
             return mbt_fail(err, MBT_DATA, "%s: %s: shape %s does not fit into a file of %zu bytes",
-                            file->path, path, ckpt_shape_text(shape, text), file->bytes);
+                            file->path, path, mbt_store_shape_text(shape, text), file->bytes);
         *count *= (size_t)shape->dims[i];
     }
     return MBT_OK;
@@ -112,11 +103,11 @@ static mbt_status add_to_block(void *context, const char *path, const mbt_store_
     mbt_status status = count_elements(file, path, shape, &count, err);
     if (status)
         return status;
-    if (shape->rank != tensor->shape.rank ||
-        memcmp(shape->dims, tensor->shape.dims, (size_t)shape->rank * sizeof shape->dims[0]) != 0) {
-        char got[CKPT_SHAPE_TEXT], wanted[CKPT_SHAPE_TEXT];
+    if (!mbt_store_shape_equal(shape, &tensor->shape)) {
+        char got[MBT_STORE_SHAPE_TEXT], wanted[MBT_STORE_SHAPE_TEXT];
         return mbt_fail(err, MBT_DATA, "%s: %s: got %s, wanted %s as in " CKPT_MODEL, file->path,
-                        path, ckpt_shape_text(shape, got), ckpt_shape_text(&tensor->shape, wanted));
+                        path, mbt_store_shape_text(shape, got),
+                        mbt_store_shape_text(&tensor->shape, wanted));
     }
     tensor->blocks |= 1U << walk->block;
     file->tensor_bytes += count * sizeof(float);

@@ -54,12 +54,6 @@ static mbt_status check_values(const struct intake *in, const char *path, size_t
     return MBT_OK;
 }
 
-static bool same_shape(const mbt_store_shape *a, const mbt_store_shape *b)
-{
-    return a->type == b->type && a->rank == b->rank &&
-           memcmp(a->dims, b->dims, (size_t)a->rank * sizeof a->dims[0]) == 0;
-}
-
 /* mbt_store_visit. */
 static mbt_status take_tensor(void *context, const char *path, const mbt_store_shape *shape,
                               mbt_error *err)
@@ -83,13 +77,13 @@ static mbt_status take_tensor(void *context, const char *path, const mbt_store_s
     }
     *found = true;
     const mbt_store_shape want = ckpt_slice_shape(slice);
-    if (!same_shape(shape, &want)) {
-        char got[CKPT_SHAPE_TEXT], wanted[CKPT_SHAPE_TEXT];
+    if (!mbt_store_shape_equal(shape, &want)) {
+        char got[MBT_STORE_SHAPE_TEXT], wanted[MBT_STORE_SHAPE_TEXT];
         if (in->report.unlike++ < SAID_OF_EACH) {
             mbt_log_root(in->log, MBT_LOG_INFO, "%s: %s keeps its own values: got %s%s, wanted %s",
                          in->path, name,
                          shape->type == MBT_STORE_F32 ? "" : "another type than float32, ",
-                         ckpt_shape_text(shape, got), ckpt_shape_text(&want, wanted));
+                         mbt_store_shape_text(shape, got), mbt_store_shape_text(&want, wanted));
         }
         return MBT_OK;
     }
