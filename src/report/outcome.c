@@ -101,26 +101,13 @@ static void data_set_of(const mbt_config *config, char *name, size_t bytes)
 
 static mbt_status count_network(const mbt_config *config, mbt_record_facts *facts, mbt_error *err)
 {
-    mbt_graph graph = {0};
-    mbt_arch_request request = {
-        .name = config->network.name,
-        .depth = config->network.depth,
-        .downsampling = (int)config->network.downsampling,
-        .width = config->network.width,
-        .c = 3,
-    };
-    if (!mbt_job_data_set(facts->data_set, &request.h, &request.n_classes)) {
+    int side, n_classes;
+    if (!mbt_job_data_set(facts->data_set, &side, &n_classes)) {
         return mbt_fail(err, MBT_DATA, "data set %s: is none of those that tables are of",
                         facts->data_set);
     }
-    request.w = request.h;
-    const mbt_status status = mbt_arch_build(&request, &graph, err);
-    if (status == MBT_OK) {
-        facts->parameters = mbt_graph_params(&graph);
-        facts->macs = mbt_graph_macs(&graph);
-    }
-    mbt_graph_clear(&graph);
-    return status;
+    const mbt_arch_request request = mbt_arch_of(config, 3, side, side, n_classes);
+    return mbt_arch_count(&request, &facts->parameters, &facts->macs, err);
 }
 
 /* What about.h5 would say, without the commands. */

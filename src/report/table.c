@@ -28,24 +28,12 @@ struct making {
 
 static mbt_status count_network(const mbt_job_row *row, mbt_table_row *out, mbt_error *err)
 {
-    const mbt_arch_request request = {
-        .name = row->config.network.name,
-        .depth = row->config.network.depth,
-        .downsampling = (int)row->config.network.downsampling,
-        .width = row->config.network.width,
-        .dropout = row->config.network.dropout,
-        .c = 3,
-        .h = row->size,
-        .w = row->size,
-        .n_classes = row->n_classes,
-    };
-    mbt_graph graph = {0};
-    const mbt_status status = mbt_arch_build(&request, &graph, err);
-    if (status == MBT_OK) {
-        out->parameters = (double)mbt_graph_params(&graph);
-        out->macs = (double)mbt_graph_macs(&graph);
-    }
-    mbt_graph_clear(&graph);
+    const mbt_arch_request request =
+        mbt_arch_of(&row->config, 3, row->size, row->size, row->n_classes);
+    int64_t parameters = 0, macs = 0;
+    const mbt_status status = mbt_arch_count(&request, &parameters, &macs, err);
+    out->parameters = (double)parameters;
+    out->macs = (double)macs;
     return status != MBT_OK ? mbt_error_prefix(err, "%s", row->configuration) : MBT_OK;
 }
 

@@ -150,17 +150,8 @@ static mbt_status choose_isa(const mbt_setup *s, mbt_isa *isa, mbt_error *err)
 
 static mbt_status make_network(mbt_setup *s, const mbt_shape *shape, bool training, mbt_error *err)
 {
-    const mbt_arch_request request = {
-        .name = s->config.network.name,
-        .depth = s->config.network.depth,
-        .downsampling = (int)s->config.network.downsampling,
-        .width = s->config.network.width,
-        .dropout = s->config.network.dropout,
-        .c = shape->c,
-        .h = shape->h,
-        .w = shape->w,
-        .n_classes = shape->n_classes,
-    };
+    const mbt_arch_request request =
+        mbt_arch_of(&s->config, shape->c, shape->h, shape->w, shape->n_classes);
     mbt_isa isa;
     mbt_status status = choose_isa(s, &isa, err); /* first: all ranks take part */
     if (status == MBT_OK && s->config.plan.arithmetic == MBT_ARITHMETIC_BF16 &&
