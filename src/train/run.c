@@ -195,20 +195,15 @@ static mbt_status move_old(mbt_run *run, mbt_error *err)
 /* Some bytes to the disk and away again: permissions, quota and space are known now. */
 static mbt_status probe(const char *folder, mbt_error *err)
 {
-    enum { PROBE_BYTES = 65536 };
-    static const char zeros[PROBE_BYTES];
+    static const char zeros[65536];
     char path[MBT_PATH_BYTES];
     mbt_status status =
         mbt_text_format(path, sizeof path, err, "path", "%s/.probe-%ld", folder, (long)getpid());
     if (status != MBT_OK) {
         return status;
     }
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    ssize_t put = fd < 0 ? -1 : 0;
-    for (size_t left = PROBE_BYTES; put >= 0 && left > 0; left -= (size_t)put) {
-        put = write(fd, zeros, left);
-    }
-    if (put < 0 || fsync(fd) != 0) {
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0 || mbt_file_write(fd, zeros, sizeof zeros) != 0 || fsync(fd) != 0) {
         status = mbt_fail(err, MBT_FAILURE, "run folder: cannot write into %s: %s", folder,
                           strerror(errno));
     }
