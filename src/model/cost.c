@@ -19,6 +19,7 @@
 #include "mbt/cost.h"
 
 #include "exec_tile.h"
+#include "plan_build.h"
 
 /* Of fp32 alone. */
 static mbt_cost cost_of(double flops, double bytes)
@@ -33,23 +34,12 @@ static double elements(const mbt_layout *l, int n)
 
 static double value_bytes(const mbt_plan *plan, int value, int n)
 {
-    if (value < 0) {
-        return 0;
-    }
-    const mbt_value *v = &plan->values[value];
-    const size_t size = mbt_storage_bytes(v->storage);
-    return (double)size *
-           (v->plain ? elements(&v->layout, n) : (double)mbt_layout_floats(&v->layout, n));
+    return value < 0 ? 0 : (double)mbt_plan_value_bytes(&plan->values[value], n);
 }
 
 static double gradient_bytes(const mbt_plan *plan, int value, int n)
 {
-    if (value < 0) {
-        return 0;
-    }
-    const mbt_value *v = &plan->values[value];
-    return (double)mbt_storage_bytes(v->gradient_storage) *
-           (double)mbt_layout_floats(&v->gradient_layout, n);
+    return value < 0 ? 0 : (double)mbt_plan_gradient_bytes(&plan->values[value], n);
 }
 
 static double weight_bytes(const mbt_plan *plan, const mbt_segment *s)

@@ -18,6 +18,10 @@ void mbt_plan_fold(mbt_plan *plan);
 mbt_status mbt_plan_choose_kernels(mbt_plan *plan, mbt_error *err);
 void mbt_plan_release_kernels(mbt_plan *plan);
 
+/* A value, and its gradient, as stored for so many images. */
+size_t mbt_plan_value_bytes(const mbt_value *value, int n_images);
+size_t mbt_plan_gradient_bytes(const mbt_value *value, int n_images);
+
 /* Maps the arena and hands out every pointer of the plan. */
 mbt_status mbt_plan_lay_memory(mbt_plan *plan, mbt_error *err);
 

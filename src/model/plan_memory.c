@@ -24,18 +24,18 @@ struct span {
     size_t bytes, offset; /* whole cache lines */
 };
 
-static size_t value_bytes(const mbt_plan *plan, const mbt_value *value)
+size_t mbt_plan_value_bytes(const mbt_value *value, int n_images)
 {
     const mbt_layout *l = &value->layout;
     return mbt_storage_bytes(value->storage) *
-           (value->plain ? (size_t)plan->options.group * (size_t)l->c * (size_t)l->h * (size_t)l->w
-                         : mbt_layout_floats(l, plan->options.group));
+           (value->plain ? (size_t)n_images * (size_t)l->c * (size_t)l->h * (size_t)l->w
+                         : mbt_layout_floats(l, n_images));
 }
 
-static size_t gradient_bytes(const mbt_plan *plan, const mbt_value *value)
+size_t mbt_plan_gradient_bytes(const mbt_value *value, int n_images)
 {
     return mbt_storage_bytes(value->gradient_storage) *
-           mbt_layout_floats(&value->gradient_layout, plan->options.group);
+           mbt_layout_floats(&value->gradient_layout, n_images);
 }
 
 /* Value whose gradient buffer is also the gradient of the residual that segment s adds. */
@@ -60,8 +60,9 @@ static void stretch(struct span *span, int at)
 static void find_spans(const mbt_plan *plan, struct span *spans)
 {
     for (int v = 0; v < plan->n_values; v++) {
-        spans[v] = (struct span){v, -1, plan->n_segments,
-                                 mbt_arena_round(gradient_bytes(plan, &plan->values[v])), 0};
+        spans[v] = (struct span){
+            v, -1, plan->n_segments,
+            mbt_arena_round(mbt_plan_gradient_bytes(&plan->values[v], plan->options.group)), 0};
     }
     for (int i = 0; i < plan->n_segments; i++) {
         const mbt_segment *s = &plan->segments[i];
@@ -104,8 +105,9 @@ static void find_map_spans(const mbt_plan *plan, struct span *spans)
 {
     const int end = plan->n_segments - 1;
     for (int v = 0; v < plan->n_values; v++) {
-        spans[v] = (struct span){v, -1, plan->n_segments,
-                                 mbt_arena_round(value_bytes(plan, &plan->values[v])), 0};
+        spans[v] = (struct span){
+            v, -1, plan->n_segments,
+            mbt_arena_round(mbt_plan_value_bytes(&plan->values[v], plan->options.group)), 0};
     }
     for (int i = 0; i < plan->n_segments; i++) {
         const mbt_segment *s = &plan->segments[i];
@@ -248,9 +250,10 @@ static void lay_all(mbt_plan *plan, struct cursor *c, const struct span *spans, 
     at = c->total;
     unsigned char *shared_maps = training ? NULL : take(c, region);
     for (int v = 0; v < plan->n_values; v++) {
-        plan->values[v].data = training              ? take(c, value_bytes(plan, &plan->values[v]))
-                               : shared_maps != NULL ? shared_maps + spans[v].offset
-                                                     : NULL;
+        plan->values[v].data =
+            training ? take(c, mbt_plan_value_bytes(&plan->values[v], plan->options.group))
+            : shared_maps != NULL ? shared_maps + spans[v].offset
+                                  : NULL;
     }
     plan->stored_bytes = c->total - at;
 
