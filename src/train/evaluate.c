@@ -7,9 +7,7 @@
 #include "mbt/stop.h"
 #include "mbt/team.h"
 #include "mbt/trainer.h"
-
-/* What all ranks add up. */
-enum { SUM_SAMPLES, SUM_TOP1, SUM_TOP5, SUM_LOSS, SUM_BAD, SUM_COUNT };
+#include "tally.h"
 
 /* Images that are evaluated together: n of the list, from its place `at` on. */
 struct chunk {
@@ -26,7 +24,7 @@ struct count {
     int64_t n;
     size_t floats; /* of a chunk's outputs */
     float *means;  /* [workers][floats]: outputs for both views; NULL: one view */
-    int64_t *sums; /* [workers][2 * SUM_COUNT] of one view, then of both */
+    int64_t *sums; /* [workers][2 * TALLY_COUNT] of one view, then of both */
 };
 
 static struct chunk chunk_at(const struct count *c, int index)
@@ -73,12 +71,7 @@ static void add_counts(const mbt_worker *worker, int n, const float *logits, int
     const mbt_layout *out = &worker->evaluator->values[worker->evaluator->output].layout;
     mbt_loss_sums sums;
     mbt_loss_softmax(logits, n, mbt_layout_stored(out), out->c, worker->labels, 0, 0, NULL, &sums);
-    const bool finite = mbt_counts_loss_fits(sums.loss);
-    to[SUM_SAMPLES] += n;
-    to[SUM_TOP1] += sums.top1;
-    to[SUM_TOP5] += sums.top5;
-    to[SUM_LOSS] += finite ? mbt_counts_loss(sums.loss) : 0;
-    to[SUM_BAD] += !finite;
+    tally_group(n, &sums, to);
 }
 
 static void count_chunk(void *context, int worker, int index)
@@ -87,7 +80,7 @@ static void count_chunk(void *context, int worker, int index)
     mbt_setup *setup = c->setup;
     const mbt_worker *w = &setup->workers[worker];
     const struct chunk chunk = chunk_at(c, index);
-    int64_t *sums = c->sums + (size_t)worker * 2 * SUM_COUNT;
+    int64_t *sums = c->sums + (size_t)worker * 2 * TALLY_COUNT;
     if (worker == 0) {
         mbt_setup_alive(setup);
     }
@@ -105,7 +98,7 @@ static void count_chunk(void *context, int worker, int index)
         for (size_t i = 0; i < c->floats; i++) {
             mean[i] = 0.5f * (mean[i] + logits[i]);
         }
-        add_counts(w, chunk.n, mean, sums + SUM_COUNT);
+        add_counts(w, chunk.n, mean, sums + TALLY_COUNT);
     }
 }
 
@@ -114,11 +107,6 @@ static void prepare(void *context, int worker, int group)
     const mbt_setup *setup = context;
     (void)group; /* one for each worker */
     mbt_exec_prepare(setup->workers[worker].evaluator);
-}
-
-static mbt_counts counts_of(const int64_t *sums)
-{
-    return (mbt_counts){sums[SUM_SAMPLES], sums[SUM_TOP1], sums[SUM_TOP5], sums[SUM_LOSS]};
 }
 
 /* The chunks in rounds of about a batch, shared like its groups: between them the ranks agree on a
@@ -142,10 +130,8 @@ static mbt_status count_all(struct count *c, double reserve_s, mbt_error *err)
             return mbt_fail(err, MBT_STOPPED, "evaluation: a stop is wanted");
         }
     }
-    for (int i = 2 * SUM_COUNT; i < setup->n_workers * 2 * SUM_COUNT; i++) {
-        c->sums[i % (2 * SUM_COUNT)] += c->sums[i];
-    }
-    mbt_comm_sum(setup->comm, MBT_COMM_I64, c->sums, 2 * SUM_COUNT);
+    tally_workers(setup->n_workers, 2 * TALLY_COUNT, c->sums);
+    mbt_comm_sum(setup->comm, MBT_COMM_I64, c->sums, 2 * TALLY_COUNT);
     return MBT_OK;
 }
 
@@ -158,7 +144,7 @@ mbt_status mbt_evaluate(mbt_setup *setup, const float *weights, const mbt_split 
     struct count c = {.setup = setup, .split = split, .ids = ids, .n = n};
     c.floats =
         (size_t)plan->options.group * (size_t)mbt_layout_stored(&plan->values[plan->output].layout);
-    c.sums = calloc(workers * 2 * SUM_COUNT, sizeof *c.sums);
+    c.sums = calloc(workers * 2 * TALLY_COUNT, sizeof *c.sums);
     c.means = mirrored != NULL ? malloc(workers * c.floats * sizeof *c.means) : NULL;
     mbt_status status = c.sums != NULL && (mirrored == NULL || c.means != NULL)
                             ? MBT_OK
@@ -171,11 +157,13 @@ mbt_status mbt_evaluate(mbt_setup *setup, const float *weights, const mbt_split 
         status = count_all(&c, reserve_s, err);
     }
     if (status == MBT_OK) {
-        *counts = counts_of(c.sums);
+        *counts = (mbt_counts){0};
+        tally_to_counts(c.sums, counts);
         if (mirrored != NULL) {
-            *mirrored = counts_of(c.sums + SUM_COUNT);
+            *mirrored = (mbt_counts){0};
+            tally_to_counts(c.sums + TALLY_COUNT, mirrored);
         }
-        if (c.sums[SUM_BAD] + c.sums[SUM_COUNT + SUM_BAD] > 0) {
+        if (c.sums[TALLY_BAD] + c.sums[TALLY_COUNT + TALLY_BAD] > 0) {
             status = mbt_fail(err, MBT_DIVERGED, "evaluation: the loss is not finite");
         }
     }

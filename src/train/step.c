@@ -7,9 +7,10 @@
 #include "mbt/optim.h"
 #include "mbt/team.h"
 #include "mbt/trainer.h"
+#include "tally.h"
 
-/* What all ranks learn of a step in one message of integers. */
-enum { TAIL_SAMPLES, TAIL_TOP1, TAIL_TOP5, TAIL_LOSS, TAIL_BAD, TAIL_STOP, TAIL_COUNT };
+/* What all ranks learn of a step in one message of integers: a tally, and whether to stop. */
+enum { TAIL_STOP = TALLY_COUNT, TAIL_COUNT };
 _Static_assert((int)TAIL_COUNT == (int)MBT_STEP_COUNTS, "the prediction counts on as many");
 
 mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
@@ -121,21 +122,7 @@ static void run_group(void *context, int worker, int group)
     mbt_exec_backward(plan, n, 1.0f / (float)work->k, drop, mbt_bucket_add,
                       mbt_bucket_part(step->bucket, worker));
 
-    const bool finite = mbt_counts_loss_fits(sums.loss);
-    tail[TAIL_SAMPLES] += n;
-    tail[TAIL_TOP1] += sums.top1;
-    tail[TAIL_TOP5] += sums.top5;
-    tail[TAIL_LOSS] += finite ? mbt_counts_loss(sums.loss) : 0;
-    tail[TAIL_BAD] += !finite;
-}
-
-/* The workers' counts; returns them. */
-static int64_t *add_tails(const mbt_step *step)
-{
-    for (int i = TAIL_COUNT; i < step->setup->n_workers * TAIL_COUNT; i++) {
-        step->tails[i % TAIL_COUNT] += step->tails[i];
-    }
-    return step->tails;
+    tally_group(n, &sums, tail);
 }
 
 mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, double lr,
@@ -155,12 +142,13 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
     mbt_team_run(setup->n_workers, first, last, run_group, &work);
 
     (void)mbt_timer_switch(&step->timer, MBT_PHASE_REDUCE);
-    int64_t *tail = add_tails(step);
-    tail[TAIL_BAD] += !mbt_bucket_finish(step->bucket);
-    const bool bad = tail[TAIL_BAD] > 0;
+    int64_t *tail = step->tails;
+    tally_workers(setup->n_workers, TAIL_COUNT, tail);
+    tail[TALLY_BAD] += !mbt_bucket_finish(step->bucket);
+    const bool bad = tail[TALLY_BAD] > 0;
     tail[TAIL_STOP] = *stop;
     mbt_comm_sum(setup->comm, MBT_COMM_I64, tail, TAIL_COUNT);
-    if (tail[TAIL_BAD] > 0) {
+    if (tail[TALLY_BAD] > 0) {
         return say_diverged(setup->comm, bad, lr, err);
     }
     (void)mbt_timer_switch(&step->timer, MBT_PHASE_UPDATE);
@@ -171,10 +159,7 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
         mbt_muon_step(step->muon, &setup->config, lr, &blocks);
     }
     (void)mbt_timer_switch(&step->timer, MBT_PHASE_OTHER);
-    counts->samples += tail[TAIL_SAMPLES];
-    counts->top1 += tail[TAIL_TOP1];
-    counts->top5 += tail[TAIL_TOP5];
-    counts->loss += tail[TAIL_LOSS];
+    tally_to_counts(tail, counts);
     *stop = tail[TAIL_STOP] > 0;
     return MBT_OK;
 }
