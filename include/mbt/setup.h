@@ -1,5 +1,5 @@
 /* What training, evaluation and benchmarks start from: data set, network, plan, split, agreed on by
- * all ranks. Depends on config, dataset, sampler, augment, arch, plan. */
+ * all ranks. Depends on config, dataset, sampler, augment, arch, plan, record. */
 #ifndef MBT_SETUP_H
 #define MBT_SETUP_H
 
@@ -14,6 +14,7 @@
 #include "mbt/log.h"
 #include "mbt/plan.h"
 #include "mbt/predictions.h"
+#include "mbt/record.h"
 #include "mbt/run.h"
 #include "mbt/sampler.h"
 #include "mbt/watchdog.h"
@@ -86,5 +87,18 @@ void mbt_setup_load(mbt_setup *setup, int worker, const mbt_augment *augment,
 /* Begins with the training group that the worker computes after that one of that step, if there is
  * one in the epoch that the sampler has laid out. */
 void mbt_setup_load_ahead(mbt_setup *setup, int worker, int64_t epoch, int64_t step, int group);
+
+/* What the record says of network, data set and ranks. */
+void mbt_setup_facts(const mbt_setup *setup, const char *provenance, mbt_record_facts *facts);
+
+/* The evaluation of the test split that comes next puts its predictions there. predictions: zeroed;
+ * mbt_predictions_clear by the caller, also after a failure. Every rank returns the same status.
+ * Collective. */
+mbt_status mbt_setup_expect_predictions(mbt_setup *setup, bool keep_logits,
+                                        mbt_predictions *predictions,
+                                        mbt_error *err) MBT_WARN_UNUSED;
+
+/* After it: all samples on every rank; none are taken from here on. Collective. */
+void mbt_setup_share_predictions(mbt_setup *setup);
 
 #endif

@@ -6,7 +6,6 @@
 #include "mbt/exec.h"
 #include "mbt/metrics.h"
 #include "mbt/muon.h"
-#include "mbt/record.h"
 #include "mbt/run.h"
 #include "mbt/setup.h"
 #include "mbt/timer.h"
@@ -62,13 +61,6 @@ typedef struct mbt_train_options {
     const char *provenance; /* text for checkpoints */
     const char *command;    /* what was called, one line, for the record */
 } mbt_train_options;
-
-/* What the record says of network, data set and ranks. */
-void mbt_setup_facts(const mbt_setup *setup, const char *provenance, mbt_record_facts *facts);
-
-/* After an evaluation that put predictions: all samples on every rank; none are taken from here on.
- * Collective. */
-void mbt_setup_share_predictions(mbt_setup *setup);
 
 /* Trains to the end, or until a stop is wanted: MBT_STOPPED, with a checkpoint of the last whole
  * step. run is there on rank zero alone (NULL elsewhere). Prints the metric table, the summary and

@@ -22,21 +22,8 @@ static void print_counts(const char *what, const mbt_counts *counts)
                  mbt_counts_top5(counts));
 }
 
-/* With --predictions the evaluation of the test split that comes next keeps them. Collective. */
-static mbt_status expect_predictions(mbtrain_session *s, mbt_setup *setup,
-                                     mbt_predictions *predictions, mbt_error *err)
-{
-    if (s->options.predictions == NULL) {
-        return MBT_OK;
-    }
-    mbt_status status = mbt_predictions_create(setup->dataset.test.n, setup->dataset.n_classes,
-                                               true, predictions, err);
-    status = mbt_comm_agree(s->comm, status, err);
-    setup->predictions = status == MBT_OK ? predictions : NULL;
-    return status;
-}
-
-/* What it has kept goes into the file. `at`: what rank zero's weights are of. Collective. */
+/* What the evaluation has kept goes into the file. `at`: what rank zero's weights are of.
+ * Collective. */
 static mbt_status write_predictions(mbtrain_session *s, mbt_setup *setup,
                                     const mbt_predictions *predictions,
                                     const mbt_progress_state *at, mbt_error *err)
@@ -75,8 +62,8 @@ static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup,
             print_counts("validation", &counts);
         }
     }
-    if (status == MBT_OK) {
-        status = expect_predictions(s, setup, &predictions, err);
+    if (status == MBT_OK && s->options.predictions != NULL) {
+        status = mbt_setup_expect_predictions(setup, true, &predictions, err);
     }
     if (status == MBT_OK) {
         const bool flip = setup->config.evaluate.flip;
