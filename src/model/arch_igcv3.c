@@ -1,5 +1,5 @@
-/* IGCV3-D (Sun et al. 2018), networks.md A.2: MobileNetV2's blocks with interleaved group
- * convolutions, narrower and deeper.
+/* IGCV3-D and IGCV3-W (Sun et al. 2018), networks.md A.2: MobileNetV2's blocks with interleaved
+ * group convolutions, narrower and deeper, or as many and twice as wide.
  *
  * Deviation: the paper does not list the blocks of its 0.7 and 0.5 networks for CIFAR; these rows
  * are the ones of networks.md whose parameter counts fit the printed ones. Nor those of its 0.7 and
@@ -55,6 +55,16 @@ static const mbt_inverted_residual g2g4_blocks = {
     .groups = {2, 4}, .shuffle = 1, .first_expansion = 1};
 static const mbt_skeleton g2g4 = SKELETON(&g2g4_blocks, width_of_fours);
 
+/* IGCV3-W (section 4; symbols/igcv3_wider.py): as many blocks as MobileNetV2 has. */
+static const mbt_depth wider_depths[] = {{"1.0", {1, 2, 3, 4, 3, 3, 1}}};
+static const mbt_skeleton wider = {.depths = wider_depths,
+                                   .n_depths = 1,
+                                   .channels = {32, 48, 64, 128, 192, 320, 640},
+                                   .width = width,
+                                   .activate = mbt_graph_relu6,
+                                   .block = mbt_inverted_residual_block,
+                                   .family = &official_blocks};
+
 const mbt_arch_row mbt_arch_igcv3d = {"igcv3d", "IGCV3-D, the official network", mbt_skeleton_build,
                                       &official};
 const mbt_arch_row mbt_arch_igcv3d_seesaw = {"igcv3d_seesaw", "IGCV3-D with the output permutation",
@@ -64,3 +74,5 @@ const mbt_arch_row mbt_arch_igcv3d_seed = {
     mbt_skeleton_build, &seed};
 const mbt_arch_row mbt_arch_igcv3_g2g4 = {
     "igcv3_g2g4", "IGCV3-D with two groups and four behind them", mbt_skeleton_build, &g2g4};
+const mbt_arch_row mbt_arch_igcv3w = {"igcv3w", "IGCV3-W: wider, fewer blocks", mbt_skeleton_build,
+                                      &wider};
