@@ -25,7 +25,7 @@ mbt_status mbt_image_fit(const uint8_t *rgb, int height, int width, int side, bo
         free(made);
         return mbt_fail(err, MBT_FAILURE, "resizing %d x %d: out of memory", width, height);
     }
-    resize(rgb, (size_t)width * RGB, RGB, &rows, &columns, scratch, made);
+    resize_image(rgb, (size_t)width * RGB, RGB, &rows, &columns, scratch, made);
     free(scratch);
     *out = made;
     *out_height = rows.n;

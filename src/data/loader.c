@@ -105,7 +105,8 @@ static void cut_out(mbt_loader *loader, const mbt_crop *crop, int64_t epoch, uin
     const size_t stride = (size_t)picture->width * (size_t)loader->channels;
     const uint8_t *from =
         picture->pixels + (size_t)box.top * stride + (size_t)box.left * (size_t)loader->channels;
-    resize(from, stride, loader->channels, &box.rows, &box.columns, loader->scratch, loader->cut);
+    resize_image(from, stride, loader->channels, &box.rows, &box.columns, loader->scratch,
+                 loader->cut);
 }
 
 /* Towards zero, as the original turns its draws into whole numbers. */

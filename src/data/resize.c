@@ -109,8 +109,8 @@ static void mix_rows(const uint8_t *from, size_t values, int taps, const int32_t
     }
 }
 
-void resize(const uint8_t *from, size_t stride, int channels, const resize_axis *rows,
-            const resize_axis *columns, void *scratch, uint8_t *to)
+void resize_image(const uint8_t *from, size_t stride, int channels, const resize_axis *rows,
+                  const resize_axis *columns, void *scratch, uint8_t *to)
 {
     uint8_t *free_scratch = scratch;
     const size_t row_taps = taps_of(rows->in, rows->out);

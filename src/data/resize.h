@@ -13,13 +13,13 @@ typedef struct resize_axis {
     int in, out, first, n;
 } resize_axis;
 
-/* Bytes of scratch that resize needs for inputs up to height x width and windows of n_rows x
+/* Bytes of scratch that resize_image needs for inputs up to height x width and windows of n_rows x
  * n_columns. */
 size_t resize_scratch_bytes(int height, int width, int n_rows, int n_columns, int channels);
 
 /* from: the first of rows.in x columns.in pixels, [.][.][channels], `stride` bytes from row to row;
  * nothing outside of them counts. to: [rows.n][columns.n][channels]. */
-void resize(const uint8_t *from, size_t stride, int channels, const resize_axis *rows,
-            const resize_axis *columns, void *scratch, uint8_t *to);
+void resize_image(const uint8_t *from, size_t stride, int channels, const resize_axis *rows,
+                  const resize_axis *columns, void *scratch, uint8_t *to);
 
 #endif
