@@ -228,8 +228,8 @@ void mbt_depthwise_forward_avx512(const mbt_depthwise_desc *desc, int n,
             sources_next(&feed.y);
             o.block = (unsigned char *)o.block + to.image;
         }
-        sums_moments(&sums, o.about, (double)n * out->h * out->w, args->mean + (size_t)k * 16,
-                     args->m2 + (size_t)k * 16);
+        mbt_moments_avx512(&sums, o.about, (double)n * out->h * out->w, args->mean + (size_t)k * 16,
+                           args->m2 + (size_t)k * 16);
     }
     if (args->stream) {
         _mm_sfence();

@@ -3,7 +3,7 @@
  * operations an element. */
 #include "kernels/avx512/vector.h"
 
-void sums_moments(struct sums *sums, __m512 about, double count, double *mean, double *m2)
+void mbt_moments_avx512(struct sums *sums, __m512 about, double count, double *mean, double *m2)
 {
     double t[16], q[16];
     float f[16];
@@ -65,8 +65,8 @@ INLINE void block_moments(const mbt_layout *l, int n, const mbt_stats_args *args
         y += from->image;
         kept = moves ? kept + to->image : NULL;
     }
-    sums_moments(&sums, about, (double)n * l->h * l->w, args->mean + (size_t)k * 16,
-                 args->m2 + (size_t)k * 16);
+    mbt_moments_avx512(&sums, about, (double)n * l->h * l->w, args->mean + (size_t)k * 16,
+                       args->m2 + (size_t)k * 16);
 }
 
 void mbt_stats_avx512(const mbt_layout *l, int n, const mbt_stats_args *args)

@@ -187,6 +187,6 @@ INLINE void sums_add(struct sums *sums, __m512 first, __m512 second, int pixels)
 }
 
 /* Mean and squared deviations of `count` values, from the sums of (v - about) and its square. */
-void sums_moments(struct sums *sums, __m512 about, double count, double *mean, double *m2);
+void mbt_moments_avx512(struct sums *sums, __m512 about, double count, double *mean, double *m2);
 
 #endif
