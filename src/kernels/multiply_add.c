@@ -1,7 +1,7 @@
-/* The same with the 4 lanes that every 64-bit x86 has, multiplication and addition apart; and with
- * AVX2's 8, behind an attribute: its callers have asked the processor. 12 chains, as the 16
+/* Multiply-adds with the 4 lanes that every 64-bit x86 has, multiplication and addition apart; and
+ * with AVX2's 8, behind an attribute: its callers have asked the processor. 12 chains, as the 16
  * registers of both hold them beside the constants. */
-#include "kernels/multiply_add.h"
+#include "multiply_add.h"
 
 #include <immintrin.h>
 
