@@ -27,7 +27,8 @@ mbt_status mbt_bucket_create(const mbt_setup *setup, mbt_bucket **bucket,
                              mbt_error *err) MBT_WARN_UNUSED;
 void mbt_bucket_destroy(mbt_bucket *bucket); /* Collective. NULL is allowed. */
 
-/* A step of k groups begins, n_mine of them on this rank, shared by its workers as a team does. */
+/* A step of k groups begins, n_mine of them on this rank, shared by its workers as a team does. A
+ * rank without groups starts all its sums here, of zeros: collective over the step. */
 void mbt_bucket_begin(mbt_bucket *bucket, int k, int n_mine);
 
 /* What mbt_bucket_add wants for groups of that worker: part of the bucket. */

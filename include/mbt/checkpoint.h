@@ -127,6 +127,8 @@ typedef struct mbt_checkpoint_list {
     int64_t last, best; /* steps that last.h5 and best.h5 name; -1: no such link */
 } mbt_checkpoint_list;
 
+/* MBT_DATA when the folder cannot be opened, MBT_FAILURE when it or a link cannot be read. list is
+ * cleared then; otherwise by the caller. */
 mbt_status mbt_checkpoint_list_read(const char *folder, mbt_checkpoint_list *list,
                                     mbt_error *err) MBT_WARN_UNUSED;
 void mbt_checkpoint_list_clear(mbt_checkpoint_list *list); /* a cleared one is allowed */
@@ -146,6 +148,8 @@ typedef struct mbt_checkpoint_info {
     size_t bytes;
 } mbt_checkpoint_info;
 
+/* MBT_DATA when the file is missing, damaged or not one of ours; the state digest is not compared.
+ * info is cleared then; otherwise by the caller. */
 mbt_status mbt_checkpoint_read_info(const char *path, mbt_checkpoint_info *info,
                                     mbt_error *err) MBT_WARN_UNUSED;
 void mbt_checkpoint_info_clear(mbt_checkpoint_info *info); /* a zeroed one is allowed */

@@ -78,9 +78,9 @@ void mbt_comm_finish(mbt_request *request); /* waits and frees the request; NULL
 typedef struct mbt_share {
     void *data;
     size_t bytes;
-    bool writer; /* this rank must fill data */
-    bool shared; /* false: private memory, see above */
-    void *handle;
+    bool writer;  /* this rank must fill data */
+    bool shared;  /* false: private memory, see above */
+    void *handle; /* the implementation's own; NULL: there is nothing to release with others */
 } mbt_share;
 
 mbt_status mbt_share_create(mbt_comm *comm, size_t bytes, mbt_share *share,

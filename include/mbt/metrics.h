@@ -48,6 +48,7 @@ typedef struct mbt_metrics {
 } mbt_metrics;
 
 void mbt_metrics_clear(mbt_metrics *metrics); /* frees; a zeroed one is allowed */
+/* MBT_FAILURE without memory, or beyond ten million rows; the table is as before then. */
 mbt_status mbt_metrics_append(mbt_metrics *metrics, const mbt_metrics_row *row,
                               mbt_error *err) MBT_WARN_UNUSED;
 
@@ -55,10 +56,11 @@ mbt_status mbt_metrics_append(mbt_metrics *metrics, const mbt_metrics_row *row,
  * it is empty: so files from before there was such a column stay what they were. */
 
 /* The columns as one-dimensional f64 (counters i64) data sets <group>/<column>, with attributes
- * unit and description. */
+ * unit and description. MBT_FAILURE: what is written by then stays in the store. */
 mbt_status mbt_metrics_store(const mbt_metrics *metrics, mbt_store *store, const char *group,
                              mbt_error *err) MBT_WARN_UNUSED;
-/* A column of times that the file lacks is empty. */
+/* Replaces what is in the table. MBT_DATA when a column is missing, or not of the form and length
+ * of the others, MBT_FAILURE without memory; the table is as before then. */
 mbt_status mbt_metrics_load(mbt_metrics *metrics, mbt_store *store, const char *group,
                             mbt_error *err) MBT_WARN_UNUSED;
 

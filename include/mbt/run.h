@@ -1,4 +1,4 @@
-/* The run directory: its files, its lock, its progress line.
+/* The run directory: its files and its lock.
  *
  * config.json (resolved), log.txt, metrics.h5 and metrics.csv (replaced each epoch), checkpoints/.
  * A lock file with an owner line (host, job, pid, heartbeat time) keeps a second run out. An owner
@@ -46,8 +46,11 @@ mbt_status mbt_run_check(mbt_run *run, mbt_error *err) MBT_WARN_UNUSED;
 /* The same from any thread, with no more than an answer. run: an mbt_run. */
 mbt_status mbt_run_ask(void *run, mbt_error *err) MBT_WARN_UNUSED;
 
+/* config.json, replaced as a whole. MBT_FAILURE when it cannot be written, or the lock is lost. */
 mbt_status mbt_run_write_config(mbt_run *run, const mbt_config *config,
                                 mbt_error *err) MBT_WARN_UNUSED;
+/* The defaults, and over them the folder's config.json: keys that it lacks are at their defaults.
+ * MBT_CONFIG when it is missing or has faults. */
 mbt_status mbt_run_read_config(const char *folder, mbt_config *config,
                                mbt_error *err) MBT_WARN_UNUSED;
 
@@ -56,7 +59,7 @@ mbt_status mbt_run_read_config(const char *folder, mbt_config *config,
  * the test split. MBT_DATA when there is none. */
 mbt_status mbt_run_counted(const char *folder, char *path, mbt_error *err) MBT_WARN_UNUSED;
 
-/* metrics.h5 and metrics.csv. */
+/* metrics.h5 and metrics.csv, each replaced as a whole. MBT_FAILURE as with config.json. */
 mbt_status mbt_run_write_metrics(mbt_run *run, const mbt_metrics *metrics,
                                  mbt_error *err) MBT_WARN_UNUSED;
 
