@@ -15,7 +15,7 @@
  * What moves within a node is copied and added by the cores that compute, so it is never hidden.
  * What moves between nodes is hidden by the rest of the last group's backward pass, bucket by
  * bucket in order, each from the moment it is complete.
- * Depends on comm, config, json, plan. */
+ * Depends on comm, config, graph, json. */
 #ifndef MBT_PREDICT_H
 #define MBT_PREDICT_H
 

@@ -8,7 +8,8 @@
 
 #include <stdint.h>
 
-/* What a draw is for. The numbers are part of the file format: a resumed run must draw the same. */
+/* What a draw is for. The numbers are part of the file format: a resumed run must draw the same. 9
+ * and 10 are free. */
 typedef enum mbt_purpose {
     MBT_PURPOSE_INIT = 1,    /* initial weights: epoch 0, id = hash of the name */
     MBT_PURPOSE_ORDER = 2,   /* sample order of an epoch */

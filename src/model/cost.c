@@ -9,8 +9,8 @@
  *     stats                 4 y                         y
  *     norm backward         5 y                         u and y
  *     apply backward        5 x, 6 x with e             x; e; u; du
- *     depthwise forward     2 M + 4 z + 4 y             x and y
- *     depthwise backward    4 M + 5 y + 4 z + 5 x       u and y; x; u of x
+ *     depthwise forward     2 M + 4 z + 4 y             w; x and y
+ *     depthwise backward    4 M + 5 y + 4 z + 5 x       w twice; u and y; x; u of x
  *     pool, backward        z                           y
  *
  * Bytes count what passes the boundary between memory and cache when a tile's scratch stays in

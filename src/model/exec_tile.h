@@ -43,7 +43,8 @@ void mbt_norm_statistics(mbt_plan *plan, const mbt_segment *segment, int n, floa
 void mbt_tile_conv(const mbt_plan *plan, const mbt_segment *segment, const mbt_conv_pass *pass,
                    const mbt_tile *tile, mbt_map in, mbt_map out, float *weights);
 
-/* map *= mask of dropout, scaled by 1/(1-p); the same mask for the same sample and channel. */
+/* to = from * mask of dropout, scaled by 1/(1-p); the same mask for the same sample and channel. A
+ * copy without dropout. from and to may be one map. */
 void mbt_dropout_scale(const mbt_segment *segment, const mbt_tile *tile,
                        const mbt_exec_dropout *dropout, mbt_map from, mbt_map to);
 
