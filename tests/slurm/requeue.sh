@@ -61,6 +61,7 @@ scancel "$id"
 wait_for "job $id is cancelled" has JobState CANCELLED
 wait_for "the ranks of $id end" grep -q 'stopped at step' "$MBTRAIN_RUN/log.txt"
 has Restarts 0 || die 'a cancelled job was requeued'
+unsaid "mbtrain-$id.log" 'not requeued yet'
 scontrol update NodeName=n2 State=DRAIN Reason=test
 submit --nodes=1 --ntasks=2 slurm/train.sbatch small.json
 ends_as COMPLETED 0:0
