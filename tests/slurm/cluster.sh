@@ -76,7 +76,10 @@ MinJobAge=3600
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=1
 NodeName=n[1-$nodes] NodeAddr=10.77.0.[11-$((10 + nodes))] CPUs=4 RealMemory=16000
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=urgent Nodes=ALL PriorityTier=2 MaxTime=INFINITE State=UP
 END
 
 head -c 128 /dev/urandom >"$slurm/munge.key"
@@ -88,7 +91,7 @@ for k in $(seq "$nodes"); do "$NODE" start "n$k"; done
 
 # Everybody's log, should it not come up.
 tries=0
-until [ "$(sinfo --noheader --Node --states=idle 2>/dev/null | wc -l)" = "$nodes" ]; do
+until [ "$(sinfo --noheader --Node --partition=all --states=idle 2>/dev/null | wc -l)" = "$nodes" ]; do
     tries=$((tries + 1))
     if [ "$tries" -gt 300 ]; then
         say "the nodes did not come up: $(sinfo --Node 2>&1)"
