@@ -18,16 +18,16 @@ typedef enum mbt_status {
     MBT_DIVERGED = 5, /* training met a value that is not finite */
     MBT_PEER = 6,     /* a rank died or hung */
     MBT_DIFFERS = 7,  /* mbt-ckpt diff: the two are not in the same state */
-    MBT_STOPPED = 75, /* stopped early with a valid checkpoint; requeue on this code alone */
+    MBT_STOPPED = 75, /* stopped early with a valid checkpoint; job scripts requeue it */
 } mbt_status;
 
-enum { MBT_ERROR_MAX = 1024 };
+enum { MBT_ERROR_MAX = 1024, MBT_ERROR_FILE = 48 };
 
 /* Filled by the function that fails first; plain data, needs no release. */
 typedef struct mbt_error {
     mbt_status code;
     char message[MBT_ERROR_MAX]; /* what, where, got, wanted; cut at the end if longer */
-    const char *file;            /* source location, static storage; NULL when there is none */
+    char file[MBT_ERROR_FILE];   /* source, without folders; "" when there is none */
     int line;
 } mbt_error;
 

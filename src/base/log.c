@@ -105,10 +105,8 @@ void mbt_log_error(mbt_log *log, const mbt_error *err)
     if (err->message[0] == '\0') { /* another copy of the program says it, see mbt_comm_create */
         return;
     }
-    if (log->level >= MBT_LOG_DEBUG && err->file) {
-        const char *slash = strrchr(err->file, '/');
-        mbt_log_root(log, MBT_LOG_ERROR, "%s (%s:%d)", err->message, slash ? slash + 1 : err->file,
-                     err->line);
+    if (log->level >= MBT_LOG_DEBUG && err->file[0] != '\0') {
+        mbt_log_root(log, MBT_LOG_ERROR, "%s (%s:%d)", err->message, err->file, err->line);
     } else {
         mbt_log_root(log, MBT_LOG_ERROR, "%s", err->message);
     }

@@ -21,7 +21,8 @@ mbt_status mbt_error_set(mbt_error *err, const char *file, int line, mbt_status 
     va_end(arguments);
     err->code = code;
     memcpy(err->message, message, sizeof message);
-    err->file = file;
+    const char *slash = strrchr(file, '/');
+    (void)snprintf(err->file, sizeof err->file, "%s", slash != NULL ? slash + 1 : file);
     err->line = line;
     return code;
 }

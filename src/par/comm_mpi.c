@@ -187,30 +187,17 @@ const char *mbt_comm_library(void)
 #endif
 }
 
-/* The culprit's error on all ranks; only the culprit keeps its source location. */
+/* The culprit's error on all ranks. */
 static void spread_error(mbt_comm *comm, int culprit, bool prefixed, mbt_status code,
                          mbt_error *err)
 {
-    struct {
-        int line;
-        char message[MBT_ERROR_MAX];
-    } told = {0};
     mbt_error unwanted = {0};
     mbt_error *mine = err ? err : &unwanted;
-    if (comm->rank == culprit) {
-        if (prefixed) {
-            (void)mbt_error_prefix(mine, "rank %d", culprit);
-        }
-        told.line = mine->line;
-        memcpy(told.message, mine->message, sizeof told.message);
+    if (comm->rank == culprit && prefixed) {
+        (void)mbt_error_prefix(mine, "rank %d", culprit);
     }
-    MPI_Bcast(&told, (int)sizeof told, MPI_BYTE, culprit, comm->world);
-    if (comm->rank != culprit) {
-        mine->file = NULL;
-    }
+    MPI_Bcast(mine, (int)sizeof *mine, MPI_BYTE, culprit, comm->world);
     mine->code = code;
-    mine->line = told.line;
-    memcpy(mine->message, told.message, sizeof told.message);
 }
 
 void mbt_comm_count(mbt_comm *comm, _Atomic int64_t *calls)
