@@ -64,7 +64,8 @@ static double reduction_of(const mbt_basis *b, mbt_link net, int ranks, int node
         all_cores += cores;
     }
     const double after = fmax(0, now - b->backward_s - all_cores);
-    return all_cores + after + mbt_predict_sum(ranks, nodes, MBT_STEP_COUNTS * 8, node, net, &cores);
+    return all_cores + after +
+           mbt_predict_sum(ranks, nodes, MBT_STEP_COUNTS * 8, node, net, &cores);
 }
 
 static int groups_of(int batch, int group, int ranks)

@@ -32,8 +32,10 @@ die() {
 }
 
 # Seconds after which a command counts as hung, on a machine with other work.
-patience=120
-limit=3 # run.watchdog of jobs that lose a rank
+slow=1
+[ -z "${ASAN_OPTIONS-}" ] || slow=8 # times as slow, or slower, under sanitizers
+patience=$((120 * slow))
+limit=$((3 * slow)) # run.watchdog of jobs that lose a rank
 
 # ranks N VERB-AND-ARGUMENTS...: mbtrain on N ranks; 1 without mpirun.
 ranks() {

@@ -219,9 +219,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(replaces_and_goes_on, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(follows_umask, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(relative_names_work, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(a_full_disk_leaves_the_target, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(an_unwritable_folder_leaves_the_target, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(impossible_targets_are_told, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_leaves_the_target, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(an_unwritable_folder_leaves_the_target, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(impossible_targets_are_told, scratch_setup,
+                                        scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,8 +128,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(is_sealed_and_reads_back, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(one_flipped_bit_is_found, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(without_a_commit_nothing_is_left, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(an_unwritable_folder_is_told, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(without_a_commit_nothing_is_left, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(an_unwritable_folder_is_told, scratch_setup,
+                                        scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
