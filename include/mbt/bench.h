@@ -1,5 +1,5 @@
 /* Measuring: whole training steps and evaluation on drawn input, the same by layer against what the
- * machine can do, and the reduction alone. Depends on trainer, cost, peak, predict. */
+ * machine can do, and the reduction alone. Depends on trainer, cost, peak, scaling. */
 #ifndef MBT_BENCH_H
 #define MBT_BENCH_H
 
@@ -9,7 +9,7 @@
 #include "mbt/json.h"
 #include "mbt/memory.h"
 #include "mbt/peak.h"
-#include "mbt/predict.h"
+#include "mbt/scaling.h"
 #include "mbt/setup.h"
 #include "mbt/timer.h"
 
@@ -43,7 +43,7 @@ typedef struct mbt_bench_table {
 typedef struct mbt_bench_sums {
     double bytes[MBT_BENCH_SIZES], seconds[MBT_BENCH_SIZES];
     double latency_s, s_per_byte; /* fitted: seconds = latency + bytes * s_per_byte */
-    mbt_link link;                /* of which that is made, see predict.h */
+    mbt_link link;                /* of which that is made, see scaling.h */
 } mbt_bench_sums;
 
 typedef struct mbt_bench {

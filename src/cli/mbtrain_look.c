@@ -84,7 +84,7 @@ mbt_status mbtrain_plan(mbtrain_session *s, mbt_error *err)
     }
     if (status == MBT_OK && mbtrain_is_root(s) && predicts) {
         const mbt_link net = {1e-6 * s->options.latency_us, 1e-9 / s->options.bandwidth_gb};
-        mbt_predict_print(&basis, net, (int)s->config.train.batch, s->options.ranks,
+        mbt_scaling_print(&basis, net, (int)s->config.train.batch, s->options.ranks,
                           s->options.nodes, stdout);
     } else if (status == MBT_OK && mbtrain_is_root(s)) {
         const mbt_memory memory = mbt_memory_of(&setup);

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mbt/predict.h"
+#include "mbt/scaling.h"
 
 enum { PATH_BYTES = 64 };
 

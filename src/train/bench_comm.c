@@ -88,7 +88,7 @@ mbt_status mbt_bench_reductions(mbt_comm *comm, mbt_bench *bench, mbt_error *err
         for (int i = 0; i < MBT_BENCH_SIZES; i++) {
             sums->bytes[i] = (double)size_at(i);
             sums->seconds[i] = time_sum(comm, types[kind], data, size_at(i),
-                                        mbt_predict_element((mbt_reduce)kind));
+                                        mbt_scaling_element((mbt_reduce)kind));
         }
         fit(sums);
         sums->link = ranks > 1 ? link_of(sums, ranks) : (mbt_link){0, 0};

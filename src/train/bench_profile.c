@@ -232,7 +232,7 @@ mbt_status mbt_bench_pieces(mbt_bench_work *work, mbt_bench *bench, mbt_error *e
         size_t first, count;
         mbt_bucket_range(bucket, i, &first, &count);
         basis->buckets[i].bytes =
-            (double)count * mbt_predict_element(work->setup->config.train.reduce);
+            (double)count * mbt_scaling_element(work->setup->config.train.reduce);
         basis->buckets[i].ready_s = 0;
     }
     mbt_comm_barrier(comm);

@@ -16,8 +16,8 @@
  * What moves between nodes is hidden by the rest of the last group's backward pass, bucket by
  * bucket in order, each from the moment it is complete.
  * Depends on comm, config, graph, json. */
-#ifndef MBT_PREDICT_H
-#define MBT_PREDICT_H
+#ifndef MBT_SCALING_H
+#define MBT_SCALING_H
 
 #include <stdio.h>
 
@@ -55,24 +55,23 @@ typedef struct mbt_basis {
     } buckets[MBT_BASIS_BUCKETS];
 } mbt_basis;
 
-typedef struct mbt_prediction {
+typedef struct mbt_scaling {
     int ranks, nodes, groups;                   /* groups of the slowest rank */
     double compute_s, reduce_s, once_s, rest_s; /* once: prepare, convert, update */
     double step_s, images_per_s;
     double efficiency; /* images/s of a rank against one rank's */
-} mbt_prediction;
+} mbt_scaling;
 
 /* Bytes of an element as the reduction sends it. */
-int mbt_predict_element(mbt_reduce reduce);
+int mbt_scaling_element(mbt_reduce reduce);
 
 /* Seconds of one sum of `bytes` over ranks spread evenly over nodes; *cores: the part of it that
  * cores spend. */
-double mbt_predict_sum(int ranks, int nodes, double bytes, mbt_link node, mbt_link net,
+double mbt_scaling_sum(int ranks, int nodes, double bytes, mbt_link node, mbt_link net,
                        double *cores);
 
 /* batch may differ from the measured one. */
-mbt_prediction mbt_predict_step(const mbt_basis *basis, mbt_link net, int batch, int ranks,
-                                int nodes);
+mbt_scaling mbt_scaling_step(const mbt_basis *basis, mbt_link net, int batch, int ranks, int nodes);
 
 /* Member "basis" of the object that is open. */
 void mbt_basis_write(const mbt_basis *basis, mbt_json *json);
@@ -84,7 +83,7 @@ mbt_status mbt_basis_check(const mbt_basis *basis, const mbt_basis *wanted,
                            mbt_error *err) MBT_WARN_UNUSED;
 
 /* The table from one rank to `ranks`, doubling, on nodes filled as full as in the last row. */
-void mbt_predict_print(const mbt_basis *basis, mbt_link net, int batch, int ranks, int nodes,
+void mbt_scaling_print(const mbt_basis *basis, mbt_link net, int batch, int ranks, int nodes,
                        FILE *out);
 
 #endif

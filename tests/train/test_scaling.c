@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mbt/predict.h"
+#include "mbt/scaling.h"
 
 static const mbt_link node = {1e-6, 1e-9}, net = {1e-5, 4e-9};
 
@@ -55,22 +55,22 @@ static void sums_follow_the_formulas(void **state)
 {
     (void)state;
     double cores = -1;
-    assert_true(mbt_predict_sum(1, 1, 1e6, node, net, &cores) == 0);
+    assert_true(mbt_scaling_sum(1, 1, 1e6, node, net, &cores) == 0);
     assert_true(cores == 0);
     /* two ranks: one round, all of it work of the cores */
-    near(mbt_predict_sum(2, 1, 1e6, node, net, &cores), 1e-6 + 1e-3);
+    near(mbt_scaling_sum(2, 1, 1e6, node, net, &cores), 1e-6 + 1e-3);
     near(cores, 1e-6 + 1e-3);
     /* small sums double: three rounds of eight ranks; large ones go round the ring */
-    near(mbt_predict_sum(8, 1, 8, node, net, &cores), 3 * (1e-6 + 8e-9));
-    near(mbt_predict_sum(8, 1, 8e6, node, net, &cores), 14 * (1e-6 + 1e6 * 1e-9));
+    near(mbt_scaling_sum(8, 1, 8, node, net, &cores), 3 * (1e-6 + 8e-9));
+    near(mbt_scaling_sum(8, 1, 8e6, node, net, &cores), 14 * (1e-6 + 1e6 * 1e-9));
     /* two nodes of two: a round within, one between that two ranks share */
-    near(mbt_predict_sum(4, 2, 8, node, net, &cores), 1e-6 + 8e-9 + 1e-5 + 2 * 8 * 4e-9);
+    near(mbt_scaling_sum(4, 2, 8, node, net, &cores), 1e-6 + 8e-9 + 1e-5 + 2 * 8 * 4e-9);
     near(cores, 1e-6 + 8e-9);
     /* the ring is as slow as its slowest link */
-    near(mbt_predict_sum(4, 2, 4e6, node, net, &cores), 6 * (1e-5 + 1e6 * 4e-9));
+    near(mbt_scaling_sum(4, 2, 4e6, node, net, &cores), 6 * (1e-5 + 1e6 * 4e-9));
     near(cores, 6 * (1e-6 + 1e6 * 1e-9));
     /* one rank a node: nothing is within */
-    near(mbt_predict_sum(2, 2, 1e6, node, net, &cores), 1e-5 + 4e-3);
+    near(mbt_scaling_sum(2, 2, 1e6, node, net, &cores), 1e-5 + 4e-3);
     assert_true(cores == 0);
 }
 
@@ -78,7 +78,7 @@ static void the_measured_point_is_met(void **state)
 {
     (void)state;
     const mbt_basis b = basis_of();
-    const mbt_prediction p = mbt_predict_step(&b, net, b.batch, 2, 1);
+    const mbt_scaling p = mbt_scaling_step(&b, net, b.batch, 2, 1);
     near(p.step_s, b.step_s);
     near(p.compute_s, 0.8);
     near(p.once_s, 0.004);
@@ -86,8 +86,8 @@ static void the_measured_point_is_met(void **state)
     near(p.reduce_s, 2 * (1e-6 + 8e-3) + 1e-6 + 48e-9);
     near(p.rest_s, 0.85 - 0.804 - p.reduce_s);
     near(p.images_per_s, 256 / 0.85);
-    near(mbt_predict_step(&b, net, b.batch, 1, 1).efficiency, 1);
-    near(mbt_predict_step(&b, net, b.batch, 16, 1).rest_s, p.rest_s / 8); /* by the group */
+    near(mbt_scaling_step(&b, net, b.batch, 1, 1).efficiency, 1);
+    near(mbt_scaling_step(&b, net, b.batch, 16, 1).rest_s, p.rest_s / 8); /* by the group */
 }
 
 /* 16 groups: 3 ranks have 6, 5 and 5; beyond 16 ranks nothing is left to share. */
@@ -97,12 +97,12 @@ static void groups_are_whole(void **state)
     const mbt_basis b = basis_of();
     static const int ranks[] = {1, 3, 8, 9, 15, 16, 32}, groups[] = {16, 6, 2, 2, 2, 1, 1};
     for (int i = 0; i < 7; i++) {
-        const mbt_prediction p = mbt_predict_step(&b, net, b.batch, ranks[i], 1);
+        const mbt_scaling p = mbt_scaling_step(&b, net, b.batch, ranks[i], 1);
         assert_int_equal(p.groups, groups[i]);
         near(p.compute_s, groups[i] * 0.1);
     }
-    assert_int_equal(mbt_predict_step(&b, net, 512, 32, 1).groups, 1);
-    assert_int_equal(mbt_predict_step(&b, net, 241, 16, 1).groups, 1);
+    assert_int_equal(mbt_scaling_step(&b, net, 512, 32, 1).groups, 1);
+    assert_int_equal(mbt_scaling_step(&b, net, 241, 16, 1).groups, 1);
 }
 
 /* Between nodes, what starts early ends early: the first bucket hides behind the backward pass. */
@@ -111,11 +111,11 @@ static void the_network_hides_behind_the_backward_pass(void **state)
     (void)state;
     mbt_basis b = basis_of();
     const double one = 1e-5 + 8e6 * 4e-9, tail = 1e-5 + 48 * 4e-9;
-    near(mbt_predict_step(&b, net, b.batch, 2, 2).reduce_s, one + tail);
+    near(mbt_scaling_step(&b, net, b.batch, 2, 2).reduce_s, one + tail);
     b.buckets[0].ready_s = 0; /* both at the end: nothing hides */
-    near(mbt_predict_step(&b, net, b.batch, 2, 2).reduce_s, 2 * one + tail);
+    near(mbt_scaling_step(&b, net, b.batch, 2, 2).reduce_s, 2 * one + tail);
     b.buckets[0].ready_s = b.buckets[1].ready_s = 0.06; /* 64 ms of messages in 60 */
-    near(mbt_predict_step(&b, net, b.batch, 2, 2).reduce_s, 2 * one - 0.06 + tail);
+    near(mbt_scaling_step(&b, net, b.batch, 2, 2).reduce_s, 2 * one - 0.06 + tail);
 }
 
 static char *text_of(const mbt_basis *b)
@@ -144,7 +144,7 @@ static void write_file(const char *path, const char *text)
 static void a_basis_reads_back(void **state)
 {
     (void)state;
-    char path[] = "test_predict.XXXXXX";
+    char path[] = "test_scaling.XXXXXX";
     const int fd = mkstemp(path);
     assert_true(fd >= 0 && close(fd) == 0);
     const mbt_basis b = basis_of();

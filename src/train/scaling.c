@@ -1,5 +1,5 @@
-/* The model of predict.h, and its table. */
-#include "mbt/predict.h"
+/* The model of scaling.h, and its table. */
+#include "mbt/scaling.h"
 
 #include <math.h>
 
@@ -9,7 +9,7 @@
 /* Where only one rank was measured: what two cores of one machine reach in shared memory, about. */
 static const mbt_link assumed_node = {5e-6, 1e-9};
 
-int mbt_predict_element(mbt_reduce reduce)
+int mbt_scaling_element(mbt_reduce reduce)
 {
     switch (reduce) {
     case MBT_REDUCE_EXACT:
@@ -27,7 +27,7 @@ static double rounds_of(int n)
     return ceil(log2(n));
 }
 
-double mbt_predict_sum(int ranks, int nodes, double bytes, mbt_link node, mbt_link net,
+double mbt_scaling_sum(int ranks, int nodes, double bytes, mbt_link node, mbt_link net,
                        double *cores)
 {
     *cores = 0;
@@ -58,14 +58,14 @@ static double reduction_of(const mbt_basis *b, mbt_link net, int ranks, int node
     double cores = 0, now = 0, all_cores = 0;
     for (int i = 0; i < b->n_buckets; i++) {
         const double seconds =
-            mbt_predict_sum(ranks, nodes, b->buckets[i].bytes, node, net, &cores);
+            mbt_scaling_sum(ranks, nodes, b->buckets[i].bytes, node, net, &cores);
         const double ready = b->backward_s - b->buckets[i].ready_s;
         now = fmax(now, ready) + seconds;
         all_cores += cores;
     }
     const double after = fmax(0, now - b->backward_s - all_cores);
     return all_cores + after +
-           mbt_predict_sum(ranks, nodes, MBT_STEP_COUNTS * 8, node, net, &cores);
+           mbt_scaling_sum(ranks, nodes, MBT_STEP_COUNTS * 8, node, net, &cores);
 }
 
 static int groups_of(int batch, int group, int ranks)
@@ -75,10 +75,9 @@ static int groups_of(int batch, int group, int ranks)
 }
 
 /* Without rest and efficiency. */
-static mbt_prediction model(const mbt_basis *b, mbt_link net, int batch, int ranks, int nodes)
+static mbt_scaling model(const mbt_basis *b, mbt_link net, int batch, int ranks, int nodes)
 {
-    mbt_prediction p = {
-        .ranks = ranks, .nodes = nodes, .groups = groups_of(batch, b->group, ranks)};
+    mbt_scaling p = {.ranks = ranks, .nodes = nodes, .groups = groups_of(batch, b->group, ranks)};
     p.compute_s = p.groups * b->group_s;
     p.reduce_s = reduction_of(b, net, ranks, nodes);
     p.once_s = b->prepare_s + b->convert_s + b->update_s;
@@ -86,25 +85,25 @@ static mbt_prediction model(const mbt_basis *b, mbt_link net, int batch, int ran
     return p;
 }
 
-static mbt_prediction with_rest(const mbt_basis *b, mbt_link net, int batch, int ranks, int nodes)
+static mbt_scaling with_rest(const mbt_basis *b, mbt_link net, int batch, int ranks, int nodes)
 {
-    mbt_prediction p = model(b, net, batch, ranks, nodes);
-    const mbt_prediction there = model(b, net, b->batch, b->ranks, b->nodes);
+    mbt_scaling p = model(b, net, batch, ranks, nodes);
+    const mbt_scaling there = model(b, net, b->batch, b->ranks, b->nodes);
     p.rest_s = (b->step_s - there.step_s) * p.groups / there.groups;
     p.step_s += p.rest_s;
     p.images_per_s = batch / p.step_s;
     return p;
 }
 
-mbt_prediction mbt_predict_step(const mbt_basis *b, mbt_link net, int batch, int ranks, int nodes)
+mbt_scaling mbt_scaling_step(const mbt_basis *b, mbt_link net, int batch, int ranks, int nodes)
 {
-    mbt_prediction p = with_rest(b, net, batch, ranks, nodes);
-    const mbt_prediction alone = with_rest(b, net, batch, 1, 1);
+    mbt_scaling p = with_rest(b, net, batch, ranks, nodes);
+    const mbt_scaling alone = with_rest(b, net, batch, 1, 1);
     p.efficiency = p.images_per_s / ranks / alone.images_per_s;
     return p;
 }
 
-static void print_row(const mbt_basis *b, const mbt_prediction *p, int batch, FILE *out)
+static void print_row(const mbt_basis *b, const mbt_scaling *p, int batch, FILE *out)
 {
     const int here = (p->ranks + p->nodes - 1) / p->nodes;
     const bool measured = p->ranks == b->ranks && p->nodes == b->nodes && batch == b->batch;
@@ -115,7 +114,7 @@ static void print_row(const mbt_basis *b, const mbt_prediction *p, int batch, FI
                   measured ? "measured" : "extrapolated");
 }
 
-void mbt_predict_print(const mbt_basis *b, mbt_link net, int batch, int ranks, int nodes, FILE *out)
+void mbt_scaling_print(const mbt_basis *b, mbt_link net, int batch, int ranks, int nodes, FILE *out)
 {
     const mbt_link node = b->node.alpha_s > 0 ? b->node : assumed_node;
     const int here = (ranks + nodes - 1) / nodes;
@@ -138,7 +137,7 @@ void mbt_predict_print(const mbt_basis *b, mbt_link net, int batch, int ranks, i
                   "groups", "compute ms", "reduce ms", "once ms", "rest ms", "step ms", "images/s",
                   "efficiency", "MiB/node");
     for (int n = 1; n <= ranks; n = n < ranks && 2 * n > ranks ? ranks : 2 * n) {
-        const mbt_prediction p = mbt_predict_step(b, net, batch, n, (n + here - 1) / here);
+        const mbt_scaling p = mbt_scaling_step(b, net, batch, n, (n + here - 1) / here);
         print_row(b, &p, batch, out);
     }
 }
