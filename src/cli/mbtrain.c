@@ -241,10 +241,10 @@ static mbt_status run_session(mbtrain_session *s, int argc, char **argv, mbt_err
     if (status == MBT_OK) {
         status = describe(s, err);
     }
-    if (s->options.verb == MBTRAIN_TRAIN || s->options.verb == MBTRAIN_RESUME) {
+    if (s->options.verb != MBTRAIN_TRAIN && s->options.verb != MBTRAIN_RESUME) {
+        mbt_stop_remove(); /* there is nothing to save: a signal ends it */
+    } else if (status == MBT_OK) {
         mbtrain_limit_time(s);
-    } else { /* has nothing to save: a signal ends it */
-        mbt_stop_remove();
     }
     status = mbt_comm_agree(s->comm, status, err);
     if (status == MBT_OK) {
