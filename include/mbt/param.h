@@ -45,7 +45,8 @@ typedef struct mbt_slice {
     mbt_layout in,
         out;       /* maps on both sides (FORM_CHANNELS: out alone): say where the padding is */
     size_t offset; /* first float in the block */
-    size_t stored; /* floats in the block, a multiple of 16 */
+    size_t floats; /* of the form: what kernels read and write */
+    size_t stored; /* floats in the block, a multiple of 16: those behind the form are zero */
     bool trained;  /* has a gradient and momentum */
 } mbt_slice;
 
@@ -60,7 +61,7 @@ typedef struct mbt_params {
 
 void mbt_params_clear(mbt_params *params); /* frees slices; a zeroed one is allowed */
 
-/* Appends a slice behind the last; fills count, offset, stored. MBT_FAILURE without memory. */
+/* Appends a slice behind the last; fills count, offset, floats, stored. MBT_FAILURE without memory. */
 mbt_status mbt_params_add(mbt_params *params, const mbt_slice *slice,
                           mbt_error *err) MBT_WARN_UNUSED;
 

@@ -197,7 +197,7 @@ static void add_wave(mbt_plan *plan, const mbt_segment *s, int wave, int n_wave,
         return;
     }
     const mbt_slice *slice = &plan->params.slices[s->weight];
-    const size_t n = slice->stored, parts = (size_t)omp_get_num_threads();
+    const size_t n = slice->floats, parts = (size_t)omp_get_num_threads();
     const size_t from = n * (size_t)thread / parts, to = n * ((size_t)thread + 1) / parts;
     float *gradient = plan->gradient + slice->offset;
     for (int l = wave == 0 ? 1 : 0; l < n_wave; l++) {

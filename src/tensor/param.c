@@ -163,8 +163,8 @@ mbt_status mbt_params_add(mbt_params *params, const mbt_slice *slice, mbt_error 
     for (int i = 0; i < slice->rank; i++)
         added->count *= (size_t)slice->dims[i];
     added->offset = params->n_floats;
-    added->stored =
-        (forms[slice->form].floats(slice) + STORED_UNIT - 1) / STORED_UNIT * STORED_UNIT;
+    added->floats = forms[slice->form].floats(slice);
+    added->stored = (added->floats + STORED_UNIT - 1) / STORED_UNIT * STORED_UNIT;
     params->n_floats += added->stored;
     if (slice->trained)
         params->n_trained += added->count;
