@@ -2,7 +2,8 @@
 # A SLURM cluster on this one machine, for one command: the command runs on its login node, and when
 # it ends, or this script is killed, nothing is left: daemons, nodes, links and files live in
 # namespaces that end with it.
-# Usage, as root, with the packages of jobs/install.sh --slurm: tests/slurm/cluster.sh NODES COMMAND...
+# Usage, as root, with the packages of jobs/install.sh --slurm: tests/slurm/cluster.sh [--bind] NODES COMMAND...
+#   --bind: nodes have the processors of this machine and no more, and SLURM binds tasks to theirs
 # The command finds in the environment
 #   CLUSTER       a folder that all nodes share, in memory
 #   SLURM_CONF    of the cluster: sbatch, squeue, scontrol work
@@ -12,7 +13,7 @@ set -eu
 say() { echo "cluster.sh: $*" >&2; }
 
 if [ "${CLUSTER_STAGE-}" != inside ]; then
-    [ "$#" -ge 2 ] || { say "usage: $0 NODES COMMAND..."; exit 2; }
+    [ "$#" -ge 2 ] || { say "usage: $0 [--bind] NODES COMMAND..."; exit 2; }
     [ "$(id -u)" = 0 ] || { say "namespaces and SLURM's daemons need root"; exit 1; }
     for program in slurmctld slurmd munged ip unshare; do
         command -v "$program" >/dev/null || { say "$program is missing: jobs/install.sh --slurm"; exit 1; }
@@ -22,6 +23,14 @@ if [ "${CLUSTER_STAGE-}" != inside ]; then
 fi
 unset CLUSTER_STAGE
 
+# More processors than there are: nobody is bound.
+processors=4
+task_plugin=task/none
+if [ "$1" = --bind ]; then
+    processors=$(nproc)
+    task_plugin=task/affinity
+    shift
+fi
 nodes=$1
 shift
 NODE=$(cd "$(dirname "$0")" && pwd)/node.sh
@@ -49,7 +58,7 @@ ip link add cluster type bridge
 ip addr add 10.77.0.1/24 dev cluster
 ip link set cluster up
 
-# Short delays, so that what is lost is missed soon. More processors than there are: nobody is bound.
+# Short delays, so that what is lost is missed soon.
 cat >"$SLURM_CONF" <<END
 ClusterName=test
 SlurmctldHost=ctl(10.77.0.1)
@@ -63,7 +72,7 @@ SlurmdPidFile=$slurm/%n.pid
 SlurmctldLogFile=$slurm/log/slurmctld
 SlurmdLogFile=$slurm/log/%n
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=$task_plugin
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
@@ -75,7 +84,7 @@ KillWait=15
 MinJobAge=3600
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=1
-NodeName=n[1-$nodes] NodeAddr=10.77.0.[11-$((10 + nodes))] CPUs=4 RealMemory=16000
+NodeName=n[1-$nodes] NodeAddr=10.77.0.[11-$((10 + nodes))] CPUs=$processors RealMemory=16000
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
