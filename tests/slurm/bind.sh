@@ -29,7 +29,7 @@ for launch in srun mpirun; do
 done
 
 submit --nodes=2 --ntasks=4 --ntasks-per-node=2 --wrap \
-    'exec srun --mpi=pmix --cpu-bind=map_cpu:1 build/bin/mbtrain small.json --set run.folder=shared' --output=shared.log
+    'SLURM_PMIX_FENCE=ring exec srun --mpi=pmix --cpu-bind=map_cpu:1 build/bin/mbtrain small.json --set run.folder=shared' --output=shared.log
 ends_as COMPLETED 0:0
 grep -A 9 'badly bound' shared.log | sed 's/.*warning: //' | head -n 3 >got
 cat >wanted <<'MAP'
