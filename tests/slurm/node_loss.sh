@@ -1,8 +1,7 @@
 #!/bin/sh
 # A job loses a node by its cable, then the node of rank zero by its power: SLURM requeues it, the next
 # leg takes the lock over and goes on from the last checkpoint, to the bits of an undisturbed run. The
-# first node comes back meanwhile, with a rank of the first leg still on it. Then SLURM takes minutes to miss
-# a node, as it does by default: mpirun or the watchdog is first, and the script requeues the job.
+# first node comes back meanwhile, with a rank of the first leg still on it.
 set -eu
 # shellcheck source=tests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -34,27 +33,4 @@ said "mbtrain-$id.log" 'leg 3 on n[2-3]'
 [ "$(grep -c 'from step 0 of' "$run/log.txt")" = 1 ] || die "began more than once: $(cat "$run/log.txt")"
 undisturbed --set "train.max_steps=$last_step"
 ended_alike "$run"
-
-"$NODE" start n1
-wait_for 'n1 comes back' idle n1
-sed -i 's/^SlurmdTimeout=.*/SlurmdTimeout=300/' "$SLURM_CONF"
-scontrol reconfigure
-for how in 'mpirun 300' 'srun 10'; do # launcher, run.watchdog
-    echo 0 >limit
-    rm -r alone
-    MBTRAIN_LAUNCH=${how% *} submit --nodes=2 --ntasks=5 slurm/train.sbatch small.json \
-        --set "run.watchdog=${how#* }"
-    run=runs/small-$id
-    after 3 "$run"
-    said "mbtrain-$id.log" "leg 1 on n[1-2]: ${how% *}"
-    "$NODE" cut n2
-    reaches Restarts 1
-    grep 'a node does not answer: back into the queue' "mbtrain-$id.log" || die 'not requeued by the script'
-    "$NODE" heal n2
-    last_leg "$run"
-    requeued 1
-    ends_as COMPLETED 0:0
-    undisturbed --set "train.max_steps=$last_step"
-    ended_alike "$run"
-done
 echo "$name: all as wanted"
