@@ -18,7 +18,8 @@ fi
 jobs/install.sh "$needs"
 . jobs/environment.sh
 jobs/build.sh dev
-parallel=${CTEST_PARALLEL_LEVEL:-$(nproc)}
+# OMP_NUM_THREADS, which is 1 by now, would be nproc's answer.
+parallel=${CTEST_PARALLEL_LEVEL:-$(env -u OMP_NUM_THREADS nproc)}
 ctest --preset dev --parallel "$parallel" "$@"
 if [ "$needs" = --slurm ]; then
     # One at a time: schedulers miss nodes that are merely busy.
