@@ -27,7 +27,7 @@ unset CLUSTER_STAGE
 processors=4
 task_plugin=task/none
 if [ "$1" = --bind ]; then
-    processors=$(nproc)
+    processors=$(env -u OMP_NUM_THREADS nproc) # which would be the answer
     task_plugin=task/affinity
     shift
 fi
