@@ -61,7 +61,8 @@ typedef struct mbt_params {
 
 void mbt_params_clear(mbt_params *params); /* frees slices; a zeroed one is allowed */
 
-/* Appends a slice behind the last; fills count, offset, floats, stored. MBT_FAILURE without memory. */
+/* Appends a slice behind the last; fills count, offset, floats, stored. MBT_FAILURE without
+ * memory. */
 mbt_status mbt_params_add(mbt_params *params, const mbt_slice *slice,
                           mbt_error *err) MBT_WARN_UNUSED;
 

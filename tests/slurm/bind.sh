@@ -3,7 +3,7 @@
 # nothing is said; ranks that srun binds to one core are warned about once, with a map of all nodes.
 # Usage, by cluster.sh --bind: bind.sh FOLDER-OF-PROGRAMS
 set -eu
-[ "$(env -u OMP_NUM_THREADS nproc)" -ge 2 ] || { echo 'bind: needs two processors' >&2; exit 77; }
+[ "$(sinfo --noheader --format=%c | head -n 1)" -ge 2 ] || { echo 'bind: needs two processors' >&2; exit 77; }
 # shellcheck source=tests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
 unset OMPI_MCA_hwloc_base_binding_policy OMPI_MCA_rmaps_base_oversubscribe

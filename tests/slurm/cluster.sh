@@ -27,7 +27,7 @@ unset CLUSTER_STAGE
 processors=4
 task_plugin=task/none
 if [ "$1" = --bind ]; then
-    processors=$(env -u OMP_NUM_THREADS nproc) # which would be the answer
+    processors=$(env -u OMP_NUM_THREADS nproc) # nproc would answer with it
     task_plugin=task/affinity
     shift
 fi
