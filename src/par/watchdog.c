@@ -50,8 +50,9 @@ struct mbt_watchdog {
     int n_slots, me;
     pthread_t thread;
     bool running;
-    pthread_mutex_t lock; /* of `ending` */
+    pthread_mutex_t lock; /* of `begun` and `ending` */
     pthread_cond_t wake;
+    bool begun; /* the thread holds its slot's life: a death is seen from here on */
     bool ending;
     _Atomic int64_t limit_ms;
     _Atomic int seasoned; /* a step has been done */
@@ -246,6 +247,10 @@ static void *watch(void *watchdog)
 {
     mbt_watchdog *w = watchdog;
     (void)pthread_mutex_lock(&w->mine->life);
+    (void)pthread_mutex_lock(&w->lock);
+    w->begun = true;
+    (void)pthread_cond_signal(&w->wake);
+    (void)pthread_mutex_unlock(&w->lock);
     int64_t before = clock_ms();
     while (tick(w)) {
         const int64_t now = clock_ms();
@@ -294,6 +299,13 @@ static int start_thread(mbt_watchdog *w)
     failed = failed ? failed : pthread_cond_init(&w->wake, &kind);
     failed = failed ? failed : mbt_signals_start_thread(&w->thread, watch, w);
     w->running = !failed;
+    if (w->running) {
+        (void)pthread_mutex_lock(&w->lock);
+        while (!w->begun) {
+            (void)pthread_cond_wait(&w->wake, &w->lock);
+        }
+        (void)pthread_mutex_unlock(&w->lock);
+    }
     return failed;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mbt/stop.h"
 #include "mbt/watchdog.h"
 
 static void nap(int tenths)
@@ -73,7 +74,9 @@ int main(int argc, char **argv)
     mbt_watchdog *watchdog = NULL;
     mbt_log log;
     mbt_error err;
-    if (argc != 2 || mbt_comm_create(&argc, &argv, &comm, &err) != MBT_OK) {
+    /* As in mbtrain: mpirun's TERM after a death leaves the neighbours the time to say so. */
+    if (argc != 2 || mbt_stop_install(&err) != MBT_OK ||
+        mbt_comm_create(&argc, &argv, &comm, &err) != MBT_OK) {
         return MBT_USAGE;
     }
     mbt_log_init(&log, MBT_LOG_INFO, mbt_comm_rank(comm), mbt_comm_size(comm));
