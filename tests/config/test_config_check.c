@@ -126,7 +126,7 @@ static void ranges_hold_for_values_set_by_hand(void **state)
 }
 
 /* The short-budget recipe by its length, all that is not the same for all of them. */
-static void expect_short_recipe(const mbt_config *c)
+static void expect_short_recipe(const char *name, const mbt_config *c)
 {
     static const struct {
         int epochs, batch, group;
@@ -152,7 +152,9 @@ static void expect_short_recipe(const mbt_config *c)
     assert_int_equal(n_found, 1);
     assert_true(c->init.zero_gamma && c->evaluate.flip && c->optimizer.weight_decay == 5e-4);
     assert_int_equal(c->plan.storage, MBT_STORAGE_BF16);
-    assert_int_equal(c->plan.arithmetic, MBT_ARITHMETIC_AUTO);
+    /* The rows of jobs/cifar10_10ep.json may come from different processors. */
+    const bool compared = strncmp(name, "cifar10_", 8) == 0 && strstr(name, "_ds8_10ep.") != NULL;
+    assert_int_equal(c->plan.arithmetic, compared ? MBT_ARITHMETIC_FP32 : MBT_ARITHMETIC_AUTO);
     assert_int_equal(c->augment.flip_mode, MBT_FLIP_ALTERNATING);
 }
 
@@ -195,7 +197,7 @@ static void expect_name_fits(const char *name, const mbt_config *c)
     if (strstr(name, "ep.json") != NULL) {
         assert_int_equal(c->train.epochs, strtol(strrchr(name, '_') + 1, NULL, 10));
         if (c->train.epochs > 5) {
-            expect_short_recipe(c);
+            expect_short_recipe(name, c);
         }
     }
     if (strstr(name, "_paper.") != NULL) {
