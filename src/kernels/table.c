@@ -3,26 +3,61 @@
 #include "onednn/conv.h"
 #include "passes.h"
 
-static bool blocks_of_16_apply(mbt_isa isa, const void *desc)
+/* The passes on vectors take blocks of one. */
+static bool blocks(const void *desc, int lanes)
+{
+    return ((const mbt_layout *)desc)->block == lanes;
+}
+
+static bool blocks_apply(const void *desc, int lanes)
 {
     const mbt_apply_desc *apply = desc;
-    (void)isa;
-    return apply->source.block == 16 && apply->destination.block == 16;
+    return apply->source.block == lanes && apply->destination.block == lanes;
 }
 
-static bool blocks_of_16(mbt_isa isa, const void *desc)
-{
-    (void)isa;
-    return ((const mbt_layout *)desc)->block == 16;
-}
-
-static bool blocks_of_16_depthwise(mbt_isa isa, const void *desc)
+static bool blocks_depthwise(const void *desc, int lanes)
 {
     const mbt_depthwise_desc *d = desc;
     const mbt_conv_desc *conv = &d->conv;
-    return blocks_of_16_apply(isa, &d->apply) && conv->depthwise && conv->kernel == 3 &&
+    return blocks_apply(&d->apply, lanes) && conv->depthwise && conv->kernel == 3 &&
            conv->pad == 1 && conv->in.sections == conv->out.sections &&
            (conv->stride == 1 || (conv->stride == 2 && conv->in.h % 2 == 0 && conv->in.w % 2 == 0));
+}
+
+static bool of_16(mbt_isa isa, const void *desc)
+{
+    (void)isa;
+    return blocks(desc, 16);
+}
+
+static bool of_8(mbt_isa isa, const void *desc)
+{
+    (void)isa;
+    return blocks(desc, 8);
+}
+
+static bool of_16_apply(mbt_isa isa, const void *desc)
+{
+    (void)isa;
+    return blocks_apply(desc, 16);
+}
+
+static bool of_8_apply(mbt_isa isa, const void *desc)
+{
+    (void)isa;
+    return blocks_apply(desc, 8);
+}
+
+static bool of_16_depthwise(mbt_isa isa, const void *desc)
+{
+    (void)isa;
+    return blocks_depthwise(desc, 16);
+}
+
+static bool of_8_depthwise(mbt_isa isa, const void *desc)
+{
+    (void)isa;
+    return blocks_depthwise(desc, 8);
 }
 
 /* Many narrow groups: oneDNN does them one call a group. */
@@ -108,21 +143,21 @@ static const mbt_kernel table[] = {
      mbt_onednn_conv_supports,
      {.conv = &mbt_onednn_conv}},
 
-    {"avx512", MBT_OP_STATS, MBT_ISA_AVX512, blocks_of_16, {.stats = mbt_stats_avx512}},
-    {"avx2", MBT_OP_STATS, MBT_ISA_AVX2, NULL, {.stats = mbt_stats_avx2}},
+    {"avx512", MBT_OP_STATS, MBT_ISA_AVX512, of_16, {.stats = mbt_stats_avx512}},
+    {"avx2", MBT_OP_STATS, MBT_ISA_AVX2, of_8, {.stats = mbt_stats_avx2}},
     {"portable", MBT_OP_STATS, MBT_ISA_X86_64, NULL, {.stats = mbt_stats_portable}},
-    {"avx512", MBT_OP_APPLY, MBT_ISA_AVX512, blocks_of_16_apply, {.apply = mbt_apply_avx512}},
-    {"avx2", MBT_OP_APPLY, MBT_ISA_AVX2, NULL, {.apply = mbt_apply_avx2}},
+    {"avx512", MBT_OP_APPLY, MBT_ISA_AVX512, of_16_apply, {.apply = mbt_apply_avx512}},
+    {"avx2", MBT_OP_APPLY, MBT_ISA_AVX2, of_8_apply, {.apply = mbt_apply_avx2}},
     {"portable", MBT_OP_APPLY, MBT_ISA_X86_64, NULL, {.apply = mbt_apply_portable}},
     {"avx512",
      MBT_OP_APPLY_BACKWARD,
      MBT_ISA_AVX512,
-     blocks_of_16_apply,
+     of_16_apply,
      {.apply_backward = mbt_apply_backward_avx512}},
     {"avx2",
      MBT_OP_APPLY_BACKWARD,
      MBT_ISA_AVX2,
-     NULL,
+     of_8_apply,
      {.apply_backward = mbt_apply_backward_avx2}},
     {"portable",
      MBT_OP_APPLY_BACKWARD,
@@ -132,9 +167,9 @@ static const mbt_kernel table[] = {
     {"avx512",
      MBT_OP_NORM_BACKWARD,
      MBT_ISA_AVX512,
-     blocks_of_16,
+     of_16,
      {.norm_backward = mbt_norm_backward_avx512}},
-    {"avx2", MBT_OP_NORM_BACKWARD, MBT_ISA_AVX2, NULL, {.norm_backward = mbt_norm_backward_avx2}},
+    {"avx2", MBT_OP_NORM_BACKWARD, MBT_ISA_AVX2, of_8, {.norm_backward = mbt_norm_backward_avx2}},
     {"portable",
      MBT_OP_NORM_BACKWARD,
      MBT_ISA_X86_64,
@@ -143,22 +178,32 @@ static const mbt_kernel table[] = {
     {"avx512",
      MBT_OP_DEPTHWISE_FORWARD,
      MBT_ISA_AVX512,
-     blocks_of_16_depthwise,
+     of_16_depthwise,
      {.depthwise_forward = mbt_depthwise_forward_avx512}},
+    {"avx2",
+     MBT_OP_DEPTHWISE_FORWARD,
+     MBT_ISA_AVX2,
+     of_8_depthwise,
+     {.depthwise_forward = mbt_depthwise_forward_avx2}},
     {"avx512",
      MBT_OP_DEPTHWISE_BACKWARD,
      MBT_ISA_AVX512,
-     blocks_of_16_depthwise,
+     of_16_depthwise,
      {.depthwise_backward = mbt_depthwise_backward_avx512}},
-    {"avx512", MBT_OP_POOL, MBT_ISA_AVX512, blocks_of_16, {.pool = mbt_pool_avx512}},
-    {"avx2", MBT_OP_POOL, MBT_ISA_AVX2, NULL, {.pool = mbt_pool_avx2}},
+    {"avx2",
+     MBT_OP_DEPTHWISE_BACKWARD,
+     MBT_ISA_AVX2,
+     of_8_depthwise,
+     {.depthwise_backward = mbt_depthwise_backward_avx2}},
+    {"avx512", MBT_OP_POOL, MBT_ISA_AVX512, of_16, {.pool = mbt_pool_avx512}},
+    {"avx2", MBT_OP_POOL, MBT_ISA_AVX2, of_8, {.pool = mbt_pool_avx2}},
     {"portable", MBT_OP_POOL, MBT_ISA_X86_64, NULL, {.pool = mbt_pool_portable}},
     {"avx512",
      MBT_OP_POOL_BACKWARD,
      MBT_ISA_AVX512,
-     blocks_of_16,
+     of_16,
      {.pool_backward = mbt_pool_backward_avx512}},
-    {"avx2", MBT_OP_POOL_BACKWARD, MBT_ISA_AVX2, NULL, {.pool_backward = mbt_pool_backward_avx2}},
+    {"avx2", MBT_OP_POOL_BACKWARD, MBT_ISA_AVX2, of_8, {.pool_backward = mbt_pool_backward_avx2}},
     {"portable",
      MBT_OP_POOL_BACKWARD,
      MBT_ISA_X86_64,
@@ -215,4 +260,11 @@ mbt_param_form mbt_conv_form(const mbt_conv_desc *desc)
 mbt_storage mbt_conv_reads(const mbt_conv_desc *desc)
 {
     return desc->bf16 ? MBT_STORAGE_BF16 : MBT_STORAGE_FP32;
+}
+
+size_t mbt_depthwise_scratch(const mbt_depthwise_desc *desc)
+{
+    const size_t in = (size_t)desc->conv.in.w + 2, out = (size_t)desc->conv.out.w + 2;
+    /* A row of zeros; rings of z, of y - mean, of dy. */
+    return (in + DEPTHWISE_RING * (2 * in + out)) * (size_t)desc->conv.in.block;
 }

@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/avx512/vector.h"
+#include "kernels/passes.h"
+#include "kernels/vector/lanes16.h"
 
 /* ROWS is doubled where there is one vector of outputs: eight sums would wait for each other. */
 enum { ROWS = 8, RUN = 64, BLOCK = 16 };

@@ -1,6 +1,7 @@
 /* Gradients as 64-bit fixed point, eight at a time. Bits as in portable/quantise.c.
  * Roofline: reads 4 + 8 and writes 8 bytes an element. */
-#include "kernels/avx512/vector.h"
+#include <immintrin.h>
+
 #include "kernels/passes.h"
 
 bool mbt_quantise_avx512(const float *x, size_t count, int64_t limit, int add, int64_t *sum)

@@ -66,8 +66,8 @@ static void apply_block(const mbt_apply_desc *desc, int n, mbt_map y, const floa
     }
 }
 
-void AT_LEVEL(mbt_apply)(const mbt_apply_desc *desc, int n, mbt_map y, const float *a,
-                         const float *b, mbt_map residual, mbt_map z)
+void mbt_apply_portable(const mbt_apply_desc *desc, int n, mbt_map y, const float *a,
+                        const float *b, mbt_map residual, mbt_map z)
 {
     for (int k = 0; k < block_count(&desc->destination); k++) {
         apply_block(desc, n, y, a, b, residual, z, k);
@@ -174,8 +174,8 @@ static void write_du(const mbt_apply_desc *desc, const mbt_apply_backward_args *
     }
 }
 
-void AT_LEVEL(mbt_apply_backward)(const mbt_apply_desc *desc, int n,
-                                  const mbt_apply_backward_args *args)
+void mbt_apply_backward_portable(const mbt_apply_desc *desc, int n,
+                                 const mbt_apply_backward_args *args)
 {
     for (int k = 0; k < block_count(&desc->source); k++) {
         backward_block(desc, n, args, k);

@@ -15,7 +15,7 @@ static void combine(const mbt_norm_backward_args *args, int k, int n, int lanes,
     }
 }
 
-void AT_LEVEL(mbt_norm_backward)(const mbt_layout *l, int n, const mbt_norm_backward_args *args)
+void mbt_norm_backward_portable(const mbt_layout *l, int n, const mbt_norm_backward_args *args)
 {
     const int pixels = l->h * l->w;
     const mbt_layout *layout_u = args->u_shuffle != NULL ? args->u_layout : l;

@@ -10,18 +10,17 @@
 #include <string.h>
 
 #include "kernels/passes.h"
-#include "kernels/portable/level.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-typedef float vector __attribute__((vector_size(MBT_VECTOR_BYTES), aligned(4), may_alias));
+enum { VECTOR = 4 };
+
+typedef float vector __attribute__((vector_size(VECTOR * sizeof(float)), aligned(4), may_alias));
 
 INLINE vector load(const float *from)
 {
     return *(const vector *)from;
 }
-
-enum { VECTOR = MBT_VECTOR_BYTES / sizeof(float) };
 
 /* Float sums go on no longer than a chunk; five buffers of one stay in the first-level cache. */
 enum { LANES_MAX = 16, CHUNK = 64, CHUNK_FLOATS = CHUNK * LANES_MAX };

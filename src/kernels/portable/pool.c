@@ -1,10 +1,9 @@
 /* Global average pooling, in plain C for any block size. */
 #include "kernels/passes.h"
-#include "kernels/portable/level.h"
 
 enum { LANES_MAX = 16 };
 
-void AT_LEVEL(mbt_pool)(const mbt_layout *l, int n, mbt_map in, mbt_map out)
+void mbt_pool_portable(const mbt_layout *l, int n, mbt_map in, mbt_map out)
 {
     const mbt_layout small = pooled_layout(l);
     const int pixels = l->h * l->w;
@@ -25,7 +24,7 @@ void AT_LEVEL(mbt_pool)(const mbt_layout *l, int n, mbt_map in, mbt_map out)
     }
 }
 
-void AT_LEVEL(mbt_pool_backward)(const mbt_layout *l, int n, mbt_map dout, mbt_map din)
+void mbt_pool_backward_portable(const mbt_layout *l, int n, mbt_map dout, mbt_map din)
 {
     const mbt_layout small = pooled_layout(l);
     const int pixels = l->h * l->w;

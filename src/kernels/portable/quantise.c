@@ -3,9 +3,8 @@
 #include <math.h>
 
 #include "kernels/passes.h"
-#include "kernels/portable/level.h"
 
-bool AT_LEVEL(mbt_quantise)(const float *x, size_t count, int64_t limit, int add, int64_t *sum)
+bool mbt_quantise_portable(const float *x, size_t count, int64_t limit, int add, int64_t *sum)
 {
     const double scale = 1099511627776.0; /* 2^40 */
     const double bound = (double)limit;

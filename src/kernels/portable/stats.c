@@ -53,7 +53,7 @@ static void block_moments(const mbt_layout *l, int n, const mbt_stats_args *args
     }
 }
 
-void AT_LEVEL(mbt_stats)(const mbt_layout *l, int n, const mbt_stats_args *args)
+void mbt_stats_portable(const mbt_layout *l, int n, const mbt_stats_args *args)
 {
     for (int k = 0; k < block_count(l); k++) {
         block_moments(l, n, args, k);

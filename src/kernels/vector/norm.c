@@ -1,23 +1,23 @@
-/* The gradient through batch norm for blocks of 16 channels.
+/* The gradient through batch norm for blocks of a vector.
  * Roofline: two reads from memory, one write into cache, 3 operations an element. */
-#include "kernels/avx512/vector.h"
+#include "kernels/vector/vector.h"
 
 struct coefficients {
-    __m512 mean, c1, c2, c3;
+    vec mean, c1, c2, c3;
 };
 
 /* moves: sources_count of u. */
 INLINE void norm_block(const struct sources *u, const void *y, void *dy, size_t floats,
                        const struct coefficients *c, int moves, int u_bf16, int y_bf16, int dy_bf16)
 {
-    for (size_t at = 0; at < floats; at += 16) {
+    for (size_t at = 0; at < floats; at += LANES) {
         ask_ahead(y, at, y_bf16);
         if (moves == 0) {
             ask_ahead(u->from[0], at, u_bf16);
         }
-        const __m512 d = _mm512_sub_ps(fetch(y, at, y_bf16), c->mean);
-        const __m512 v = moves > 0 ? gather(u, at, moves, u_bf16) : fetch(u->from[0], at, u_bf16);
-        (void)keep(dy, at, _mm512_fmadd_ps(c->c1, v, _mm512_fmadd_ps(c->c2, d, c->c3)), dy_bf16, 0);
+        const vec d = fetch(y, at, y_bf16) - c->mean;
+        const vec v = moves > 0 ? gather(u, at, moves, u_bf16) : fetch(u->from[0], at, u_bf16);
+        (void)keep(dy, at, vec_fma(c->c1, v, vec_fma(c->c2, d, c->c3)), dy_bf16, 0);
     }
 }
 
@@ -42,17 +42,16 @@ static void norm_flags(const struct sources *u, const void *y, void *dy, size_t 
     }
 }
 
-void mbt_norm_backward_avx512(const mbt_layout *l, int n, const mbt_norm_backward_args *args)
+void AT_LEVEL(mbt_norm_backward)(const mbt_layout *l, int n, const mbt_norm_backward_args *args)
 {
     const bool shuffled = args->u_shuffle != NULL;
     const struct blocks y_blocks = blocks_of(l, args->y), dy_blocks = blocks_of(l, args->dy);
     const struct blocks u_blocks = blocks_of(shuffled ? args->u_layout : l, args->u);
-    const size_t floats = (size_t)l->h * (size_t)l->w * 16;
+    const size_t floats = (size_t)l->h * (size_t)l->w * LANES;
     for (int k = 0; k < block_count(l); k++) {
-        const size_t at = (size_t)k * 16;
-        const struct coefficients c = {
-            _mm512_loadu_ps(args->mean + at), _mm512_loadu_ps(args->c1 + at),
-            _mm512_loadu_ps(args->c2 + at), _mm512_loadu_ps(args->c3 + at)};
+        const size_t at = (size_t)k * LANES;
+        const struct coefficients c = {vec_load_any(args->mean + at), vec_load_any(args->c1 + at),
+                                       vec_load_any(args->c2 + at), vec_load_any(args->c3 + at)};
         const int moves = shuffled ? sources_count(args->u_shuffle, k) : 0;
         struct sources u = shuffled ? sources_of(&u_blocks, &args->u_shuffle->blocks[k])
                                     : source_straight(&u_blocks, k);

@@ -1,5 +1,5 @@
 /* The depthwise 3x3 convolution with the batch norms and the activation on both its sides, for
- * blocks of 16 channels. Equations in kernel.h.
+ * blocks of a vector. Equations in kernel.h.
  *
  * A plane (one block of channels of one image) is walked row by row. Rings of four rows, with a
  * zero column on either side, hold what neighbouring rows share: z and y - mean of the input, dy of
@@ -10,14 +10,14 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/avx512/vector.h"
+#include "kernels/vector/vector.h"
 
-enum { RING = 4, TAPS = 9, COLUMNS = 4 };
+enum { RING = DEPTHWISE_RING, TAPS = 9, COLUMNS = 4 };
 
 /* Rows of a plane as floats; rows outside it are zero. */
 struct ring {
-    float *rows;        /* [RING][width][16] */
-    const float *zeros; /* [width][16] */
+    float *rows;        /* [RING][width][LANES] */
+    const float *zeros; /* [width][LANES] */
     int width, height;  /* width: with the columns on either side */
 };
 
@@ -25,12 +25,12 @@ static const float *ring_row(const struct ring *ring, int row)
 {
     return row < 0 || row >= ring->height
                ? ring->zeros
-               : ring->rows + (size_t)(row % RING) * (size_t)ring->width * 16;
+               : ring->rows + (size_t)(row % RING) * (size_t)ring->width * LANES;
 }
 
 static float *ring_place(const struct ring *ring, int row)
 {
-    return ring->rows + (size_t)(row % RING) * (size_t)ring->width * 16;
+    return ring->rows + (size_t)(row % RING) * (size_t)ring->width * LANES;
 }
 
 /* Takes a ring out of scratch and clears its outer columns. */
@@ -39,23 +39,17 @@ static struct ring ring_make(float **scratch, const float *zeros, const mbt_layo
     struct ring ring = {*scratch, zeros, l->w + 2, l->h};
     for (int row = 0; row < RING; row++) {
         float *start = ring_place(&ring, row);
-        _mm512_store_ps(start, _mm512_setzero_ps());
-        _mm512_store_ps(start + (size_t)(ring.width - 1) * 16, _mm512_setzero_ps());
+        vec_store(start, vec_zero());
+        vec_store(start + (size_t)(ring.width - 1) * LANES, vec_zero());
     }
-    *scratch += (size_t)RING * (size_t)ring.width * 16;
+    *scratch += (size_t)RING * (size_t)ring.width * LANES;
     return ring;
-}
-
-size_t mbt_depthwise_scratch(const mbt_depthwise_desc *desc)
-{
-    const size_t in = (size_t)desc->conv.in.w + 2, out = (size_t)desc->conv.out.w + 2;
-    return (in + RING * (2 * in + out)) * 16; /* zeros; rings of z, of y - mean, of dy */
 }
 
 /* The input of a plane, and how it becomes z. */
 struct feed {
     struct sources y; /* of one image */
-    __m512 a, b, mean, low, high;
+    vec a, b, mean, low, high;
     int width;
 };
 
@@ -68,9 +62,9 @@ static struct feed feed_of(const mbt_depthwise_desc *desc, const struct blocks *
         .y = sources_of(y, move),
         .a = gather_channels(move, a),
         .b = gather_channels(move, b),
-        .mean = mean != NULL ? gather_channels(move, mean) : _mm512_setzero_ps(),
-        .low = _mm512_set1_ps(activation_low(desc->apply.act)),
-        .high = _mm512_set1_ps(activation_high(desc->apply.act)),
+        .mean = mean != NULL ? gather_channels(move, mean) : vec_zero(),
+        .low = vec_all(activation_low(desc->apply.act)),
+        .high = vec_all(activation_high(desc->apply.act)),
         .width = desc->conv.in.w,
     };
 }
@@ -78,41 +72,40 @@ static struct feed feed_of(const mbt_depthwise_desc *desc, const struct blocks *
 /* Row `row` of z, and of y - mean when `d` is there. moves: sources_count. */
 INLINE void feed_row(const struct feed *f, int row, float *z, float *d, int moves, int bf16)
 {
-    const size_t from = (size_t)row * (size_t)f->width * 16;
-    for (size_t at = 0; at < (size_t)f->width * 16; at += 16) {
-        const __m512 y = moves > 0 ? gather(&f->y, from + at, moves, bf16)
-                                   : fetch(f->y.from[0], from + at, bf16);
+    const size_t from = (size_t)row * (size_t)f->width * LANES;
+    for (size_t at = 0; at < (size_t)f->width * LANES; at += LANES) {
+        const vec y = moves > 0 ? gather(&f->y, from + at, moves, bf16)
+                                : fetch(f->y.from[0], from + at, bf16);
         if (d != NULL) {
-            _mm512_store_ps(d + 16 + at, _mm512_sub_ps(y, f->mean));
+            vec_store(d + LANES + at, y - f->mean);
         }
-        const __m512 v = _mm512_fmadd_ps(f->a, y, f->b);
+        const vec v = vec_fma(f->a, y, f->b);
         /* This order passes NaN on. */
-        _mm512_store_ps(z + 16 + at, _mm512_min_ps(f->high, _mm512_max_ps(f->low, v)));
+        vec_store(z + LANES + at, vec_min(f->high, vec_max(f->low, v)));
     }
 }
 
 /* `columns` outputs from column x on: taps [3][3] on three rows. */
-INLINE void taps_on_rows(const float *const rows[3], const __m512 *taps, int x, int stride,
-                         int columns, __m512 *sum)
+INLINE void taps_on_rows(const float *const rows[3], const vec *taps, int x, int stride,
+                         int columns, vec *sum)
 {
     for (int j = 0; j < columns; j++) {
-        sum[j] = _mm512_setzero_ps();
+        sum[j] = vec_zero();
     }
     for (int ky = 0; ky < 3; ky++) {
-        const float *row = rows[ky] + (size_t)(x * stride) * 16;
+        const float *row = rows[ky] + (size_t)(x * stride) * LANES;
         for (int kx = 0; kx < 3; kx++) {
             for (int j = 0; j < columns; j++) {
-                sum[j] =
-                    _mm512_fmadd_ps(taps[ky * 3 + kx],
-                                    _mm512_load_ps(row + (size_t)(j * stride + kx) * 16), sum[j]);
+                sum[j] = vec_fma(taps[ky * 3 + kx],
+                                 vec_load(row + (size_t)(j * stride + kx) * LANES), sum[j]);
             }
         }
     }
 }
 
-static __m512 add_four(const __m512 *v)
+static vec add_four(const vec *v)
 {
-    return _mm512_add_ps(_mm512_add_ps(v[0], v[1]), _mm512_add_ps(v[2], v[3]));
+    return (v[0] + v[1]) + (v[2] + v[3]);
 }
 
 /* ---- forward ---- */
@@ -120,42 +113,41 @@ static __m512 add_four(const __m512 *v)
 struct output {
     void *block;
     int width;
-    __m512 about;
+    vec about;
     struct sums *sums;
 };
 
-INLINE void put_columns(const struct output *o, size_t at, const __m512 *v, int columns, __m512 *s,
-                        __m512 *q, int bf16, int stream)
+INLINE void put_columns(const struct output *o, size_t at, const vec *v, int columns, vec *s,
+                        vec *q, int bf16, int stream)
 {
     for (int j = 0; j < columns; j++) {
-        const __m512 d =
-            _mm512_sub_ps(keep(o->block, at + (size_t)j * 16, v[j], bf16, stream), o->about);
-        s[j] = _mm512_add_ps(s[j], d);
-        q[j] = _mm512_fmadd_ps(d, d, q[j]);
+        const vec d = keep(o->block, at + (size_t)j * LANES, v[j], bf16, stream) - o->about;
+        s[j] += d;
+        q[j] = vec_fma(d, d, q[j]);
     }
 }
 
-INLINE void forward_row(const float *const rows[3], const __m512 *taps, int row,
+INLINE void forward_row(const float *const rows[3], const vec *taps, int row,
                         const struct output *o, int stride, int bf16, int stream)
 {
-    const size_t start = (size_t)row * (size_t)o->width * 16;
-    __m512 s[COLUMNS], q[COLUMNS], v[COLUMNS];
+    const size_t start = (size_t)row * (size_t)o->width * LANES;
+    vec s[COLUMNS], q[COLUMNS], v[COLUMNS];
     for (int j = 0; j < COLUMNS; j++) {
-        s[j] = q[j] = _mm512_setzero_ps();
+        s[j] = q[j] = vec_zero();
     }
     int x = 0;
     for (; x + COLUMNS <= o->width; x += COLUMNS) {
         taps_on_rows(rows, taps, x, stride, COLUMNS, v);
-        put_columns(o, start + (size_t)x * 16, v, COLUMNS, s, q, bf16, stream);
+        put_columns(o, start + (size_t)x * LANES, v, COLUMNS, s, q, bf16, stream);
     }
     for (; x < o->width; x++) {
         taps_on_rows(rows, taps, x, stride, 1, v);
-        put_columns(o, start + (size_t)x * 16, v, 1, s, q, bf16, stream);
+        put_columns(o, start + (size_t)x * LANES, v, 1, s, q, bf16, stream);
     }
     sums_add(o->sums, add_four(s), add_four(q), o->width);
 }
 
-INLINE void forward_plane(const struct feed *feed, const struct ring *z, const __m512 *taps,
+INLINE void forward_plane(const struct feed *feed, const struct ring *z, const vec *taps,
                           struct output *out, int out_rows, bool first, int stride, int moves,
                           int bf16, int stream)
 {
@@ -175,16 +167,16 @@ INLINE void forward_plane(const struct feed *feed, const struct ring *z, const _
     }
 }
 
-static void load_taps(const float *weights, int k, bool turned, __m512 *taps)
+static void load_taps(const float *weights, int k, bool turned, vec *taps)
 {
     for (int t = 0; t < TAPS; t++) {
         taps[turned ? TAPS - 1 - t : t] =
-            _mm512_loadu_ps(weights + ((size_t)k * TAPS + (size_t)t) * 16);
+            vec_load_any(weights + ((size_t)k * TAPS + (size_t)t) * LANES);
     }
 }
 
 /* What a loop must not ask for every vector is a constant in each of these branches. */
-INLINE void forward_moves(const struct feed *feed, const struct ring *z, const __m512 *taps,
+INLINE void forward_moves(const struct feed *feed, const struct ring *z, const vec *taps,
                           struct output *out, int out_rows, bool first, int stride, int moves,
                           int bf16, int stream)
 {
@@ -199,19 +191,19 @@ INLINE void forward_moves(const struct feed *feed, const struct ring *z, const _
     }
 }
 
-void mbt_depthwise_forward_avx512(const mbt_depthwise_desc *desc, int n,
-                                  const mbt_depthwise_forward_args *args)
+void AT_LEVEL(mbt_depthwise_forward)(const mbt_depthwise_desc *desc, int n,
+                                     const mbt_depthwise_forward_args *args)
 {
     const mbt_layout *in = &desc->conv.in, *out = &desc->conv.out;
     const int bf16 = args->y.storage == MBT_STORAGE_BF16, stride = desc->conv.stride;
     const struct blocks from = blocks_of(&desc->apply.source, args->y);
     const struct blocks to = blocks_of(out, args->out);
     float *scratch = args->scratch;
-    const float *zeros = memset(scratch, 0, ((size_t)in->w + 2) * 16 * sizeof *scratch);
-    scratch += ((size_t)in->w + 2) * 16;
+    const float *zeros = memset(scratch, 0, ((size_t)in->w + 2) * LANES * sizeof *scratch);
+    scratch += ((size_t)in->w + 2) * LANES;
     const struct ring z = ring_make(&scratch, zeros, in);
     for (int k = 0; k < block_count(out); k++) {
-        __m512 taps[TAPS];
+        vec taps[TAPS];
         struct sums sums = sums_zero();
         struct feed feed = feed_of(desc, &from, k, args->a, args->b, NULL);
         struct output o = {.block = block_first(&to, k), .width = out->w, .sums = &sums};
@@ -228,8 +220,9 @@ void mbt_depthwise_forward_avx512(const mbt_depthwise_desc *desc, int n,
             sources_next(&feed.y);
             o.block = (unsigned char *)o.block + to.image;
         }
-        mbt_moments_avx512(&sums, o.about, (double)n * out->h * out->w, args->mean + (size_t)k * 16,
-                           args->m2 + (size_t)k * 16);
+        AT_LEVEL(mbt_moments)
+        (&sums, o.about, (double)n * out->h * out->w, args->mean + (size_t)k * LANES,
+         args->m2 + (size_t)k * LANES);
     }
     if (args->stream) {
         _mm_sfence();
@@ -241,40 +234,38 @@ void mbt_depthwise_forward_avx512(const mbt_depthwise_desc *desc, int n,
 /* Row `row` of dy. */
 struct slope {
     const void *u, *y;
-    __m512 mean, c1, c2, c3;
+    vec mean, c1, c2, c3;
     int width;
 };
 
 INLINE void slope_row(const struct slope *s, int row, float *dy, int bf16)
 {
-    const size_t from = (size_t)row * (size_t)s->width * 16;
-    for (size_t at = 0; at < (size_t)s->width * 16; at += 16) {
+    const size_t from = (size_t)row * (size_t)s->width * LANES;
+    for (size_t at = 0; at < (size_t)s->width * LANES; at += LANES) {
         ask_ahead(s->u, from + at, bf16);
         ask_ahead(s->y, from + at, bf16);
-        const __m512 d = _mm512_sub_ps(fetch(s->y, from + at, bf16), s->mean);
-        _mm512_store_ps(dy + 16 + at, _mm512_fmadd_ps(s->c1, fetch(s->u, from + at, bf16),
-                                                      _mm512_fmadd_ps(s->c2, d, s->c3)));
+        const vec d = fetch(s->y, from + at, bf16) - s->mean;
+        vec_store(dy + LANES + at,
+                  vec_fma(s->c1, fetch(s->u, from + at, bf16), vec_fma(s->c2, d, s->c3)));
     }
 }
 
 INLINE void weights_columns(const float *dy, const float *const z[3], int x, int stride,
-                            int columns, __m512 *sum)
+                            int columns, vec *sum)
 {
     for (int j = 0; j < columns; j++) { /* nine sums in turn: none waits for itself */
-        const __m512 g = _mm512_load_ps(dy + (size_t)(x + j + 1) * 16);
-        const size_t at = (size_t)((x + j) * stride) * 16;
+        const vec g = vec_load(dy + (size_t)(x + j + 1) * LANES);
+        const size_t at = (size_t)((x + j) * stride) * LANES;
         for (int tap = 0; tap < TAPS; tap++) {
-            sum[tap] = _mm512_fmadd_ps(g, _mm512_load_ps(z[tap / 3] + at + (size_t)(tap % 3) * 16),
-                                       sum[tap]);
+            sum[tap] = vec_fma(g, vec_load(z[tap / 3] + at + (size_t)(tap % 3) * LANES), sum[tap]);
         }
     }
 }
 
 /* What a row of dy gives to the gradient of the taps. */
-INLINE void weights_row(const float *dy, const float *const z[3], int width, int stride,
-                        __m512 *total)
+INLINE void weights_row(const float *dy, const float *const z[3], int width, int stride, vec *total)
 {
-    __m512 sum[TAPS];
+    vec sum[TAPS];
     for (int t = 0; t < TAPS; t++) {
         sum[t] = total[t];
     }
@@ -293,40 +284,39 @@ INLINE void weights_row(const float *dy, const float *const z[3], int width, int
 /* Where u goes, and the sums of a row of it. */
 struct target {
     void *block;
-    __m512 low, high;
-    __m512 s, q;
+    vec low, high;
+    vec s, q;
 };
 
 /* Column x of a row: the mask, and u*(y - mean) to q; returns u as it is kept. `at`: of the
  * element in the plane. */
-INLINE __m512 put_u(const struct target *t, __m512 *q, const float *z, const float *d, int x,
-                    size_t at, __m512 v, int bf16, int stream)
+INLINE vec put_u(const struct target *t, vec *q, const float *z, const float *d, int x, size_t at,
+                 vec v, int bf16, int stream)
 {
-    const __m512 value = _mm512_load_ps(z + (size_t)(x + 1) * 16);
-    const __mmask16 above = _mm512_cmp_ps_mask(value, t->low, _CMP_GT_OQ);
-    v = _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, value, t->high, _CMP_LT_OQ), v);
-    v = keep(t->block, at + (size_t)x * 16, v, bf16, stream);
-    *q = _mm512_fmadd_ps(v, _mm512_load_ps(d + (size_t)(x + 1) * 16), *q);
+    const vec value = vec_load(z + (size_t)(x + 1) * LANES);
+    v = vec_between(value, t->low, t->high, v);
+    v = keep(t->block, at + (size_t)x * LANES, v, bf16, stream);
+    *q = vec_fma(v, vec_load(d + (size_t)(x + 1) * LANES), *q);
     return v;
 }
 
 /* One row of u at stride 1; `flipped` are the taps turned round. */
-INLINE void data_row(const float *const dy[3], const __m512 *flipped, const float *z,
-                     const float *d, int row, int width, struct target *t, int bf16, int stream)
+INLINE void data_row(const float *const dy[3], const vec *flipped, const float *z, const float *d,
+                     int row, int width, struct target *t, int bf16, int stream)
 {
-    const size_t start = (size_t)row * (size_t)width * 16;
-    __m512 v[COLUMNS], s = _mm512_setzero_ps(), q = s;
+    const size_t start = (size_t)row * (size_t)width * LANES;
+    vec v[COLUMNS], s = vec_zero(), q = s;
     int x = 0;
     for (; x + COLUMNS <= width; x += COLUMNS) {
         taps_on_rows(dy, flipped, x, 1, COLUMNS, v);
         for (int j = 0; j < COLUMNS; j++) {
             v[j] = put_u(t, &q, z, d, x + j, start, v[j], bf16, stream);
         }
-        s = _mm512_add_ps(s, add_four(v));
+        s += add_four(v);
     }
     for (; x < width; x++) {
         taps_on_rows(dy, flipped, x, 1, 1, v);
-        s = _mm512_add_ps(s, put_u(t, &q, z, d, x, start, v[0], bf16, stream));
+        s += put_u(t, &q, z, d, x, start, v[0], bf16, stream);
     }
     t->s = s;
     t->q = q;
@@ -334,29 +324,25 @@ INLINE void data_row(const float *const dy[3], const __m512 *flipped, const floa
 
 /* Two rows of u at stride 2, 2*i and 2*i+1, from rows i (`here`) and i+1 of dy: a pixel is reached
  * by the taps whose distance to it is even. */
-INLINE void data_row_pair(const float *here, const float *below, const __m512 *w,
+INLINE void data_row_pair(const float *here, const float *below, const vec *w,
                           const float *const z[2], const float *const d[2], int row, int width,
                           struct target *t, int bf16, int stream)
 {
-    const size_t start = (size_t)row * (size_t)width * 16, next = start + (size_t)width * 16;
-    __m512 s = _mm512_setzero_ps(), q = s;
+    const size_t start = (size_t)row * (size_t)width * LANES, next = start + (size_t)width * LANES;
+    vec s = vec_zero(), q = s;
     for (int m = 0; 2 * m < width; m++) {
-        const __m512 h0 = _mm512_load_ps(here + (size_t)(m + 1) * 16);
-        const __m512 h1 = _mm512_load_ps(here + (size_t)(m + 2) * 16);
-        const __m512 b0 = _mm512_load_ps(below + (size_t)(m + 1) * 16);
-        const __m512 b1 = _mm512_load_ps(below + (size_t)(m + 2) * 16);
-        const __m512 v[] = {
-            put_u(t, &q, z[0], d[0], 2 * m, start, _mm512_mul_ps(w[4], h0), bf16, stream),
-            put_u(t, &q, z[0], d[0], 2 * m + 1, start,
-                  _mm512_fmadd_ps(w[3], h1, _mm512_mul_ps(w[5], h0)), bf16, stream),
-            put_u(t, &q, z[1], d[1], 2 * m, next,
-                  _mm512_fmadd_ps(w[1], b0, _mm512_mul_ps(w[7], h0)), bf16, stream),
+        const vec h0 = vec_load(here + (size_t)(m + 1) * LANES);
+        const vec h1 = vec_load(here + (size_t)(m + 2) * LANES);
+        const vec b0 = vec_load(below + (size_t)(m + 1) * LANES);
+        const vec b1 = vec_load(below + (size_t)(m + 2) * LANES);
+        const vec v[] = {
+            put_u(t, &q, z[0], d[0], 2 * m, start, w[4] * h0, bf16, stream),
+            put_u(t, &q, z[0], d[0], 2 * m + 1, start, vec_fma(w[3], h1, w[5] * h0), bf16, stream),
+            put_u(t, &q, z[1], d[1], 2 * m, next, vec_fma(w[1], b0, w[7] * h0), bf16, stream),
             put_u(t, &q, z[1], d[1], 2 * m + 1, next,
-                  _mm512_add_ps(_mm512_fmadd_ps(w[0], b1, _mm512_mul_ps(w[2], b0)),
-                                _mm512_fmadd_ps(w[6], h1, _mm512_mul_ps(w[8], h0))),
-                  bf16, stream),
+                  vec_fma(w[0], b1, w[2] * b0) + vec_fma(w[6], h1, w[8] * h0), bf16, stream),
         };
-        s = _mm512_add_ps(s, add_four(v));
+        s += add_four(v);
     }
     t->s = s;
     t->q = q;
@@ -368,7 +354,7 @@ struct rings {
 
 /* taps: turned round at stride 1. */
 INLINE void backward_plane(const struct feed *feed, const struct slope *slope,
-                           const struct rings *r, const __m512 *taps, __m512 *d_taps, void *block,
+                           const struct rings *r, const vec *taps, vec *d_taps, void *block,
                            struct sums *sums, int stride, int moves, int bf16, int stream)
 {
     const int in_rows = r->z.height, out_rows = r->dy.height;
@@ -400,14 +386,14 @@ INLINE void backward_plane(const struct feed *feed, const struct slope *slope,
 static void put_sums(struct sums *sums, const mbt_shuffle_block *move, double *sum_u,
                      double *sum_uy)
 {
-    double u[16], uy[16];
+    double u[LANES], uy[LANES];
     sums_flush(sums);
     wide_store(&sums->first, u);
     wide_store(&sums->second, uy);
     for (int m = 0; m < move->n_from; m++) {
-        for (int c = 0; c < 16; c++) {
+        for (int c = 0; c < LANES; c++) {
             if ((move->mask[m] >> c & 1u) != 0) {
-                const int to = move->from[m] * 16 + move->lane[m][c];
+                const int to = move->from[m] * LANES + move->lane[m][c];
                 sum_u[to] = u[c];
                 sum_uy[to] = uy[c];
             }
@@ -417,19 +403,19 @@ static void put_sums(struct sums *sums, const mbt_shuffle_block *move, double *s
 
 static struct slope slope_of(const mbt_depthwise_backward_args *args, int width, int k)
 {
-    const size_t c = (size_t)k * 16;
+    const size_t c = (size_t)k * LANES;
     return (struct slope){
-        .mean = _mm512_loadu_ps(args->mean_out + c),
-        .c1 = _mm512_loadu_ps(args->c1 + c),
-        .c2 = _mm512_loadu_ps(args->c2 + c),
-        .c3 = _mm512_loadu_ps(args->c3 + c),
+        .mean = vec_load_any(args->mean_out + c),
+        .c1 = vec_load_any(args->c1 + c),
+        .c2 = vec_load_any(args->c2 + c),
+        .c3 = vec_load_any(args->c3 + c),
         .width = width,
     };
 }
 
 /* Constants as in forward_moves. */
 INLINE void backward_moves(const struct feed *feed, const struct slope *slope,
-                           const struct rings *r, const __m512 *taps, __m512 *d_taps, void *block,
+                           const struct rings *r, const vec *taps, vec *d_taps, void *block,
                            struct sums *sums, int stride, int moves, int bf16, int stream)
 {
     if (moves == 0) {
@@ -446,7 +432,7 @@ INLINE void backward_moves(const struct feed *feed, const struct slope *slope,
 /* The gradient of the taps: of some images, and of all before them. Shorter chains of additions
  * lose fewer bits. */
 struct tap_sums {
-    __m512 some[TAPS], all[TAPS];
+    vec some[TAPS], all[TAPS];
     int pending;
 };
 
@@ -454,7 +440,7 @@ static struct tap_sums tap_sums_zero(void)
 {
     struct tap_sums sums = {.pending = 0};
     for (int t = 0; t < TAPS; t++) {
-        sums.some[t] = sums.all[t] = _mm512_setzero_ps();
+        sums.some[t] = sums.all[t] = vec_zero();
     }
     return sums;
 }
@@ -466,8 +452,8 @@ static void tap_sums_add(struct tap_sums *sums, int pixels, bool last)
         return;
     }
     for (int t = 0; t < TAPS; t++) {
-        sums->all[t] = _mm512_add_ps(sums->all[t], sums->some[t]);
-        sums->some[t] = _mm512_setzero_ps();
+        sums->all[t] += sums->some[t];
+        sums->some[t] = vec_zero();
     }
     sums->pending = 0;
 }
@@ -489,7 +475,7 @@ static void backward_block(const mbt_depthwise_desc *desc, int n,
     unsigned char *u = block_first(&places->u, k);
     struct feed feed = feed_of(desc, &places->y, k, args->a, args->b, args->mean);
     struct slope slope = slope_of(args, desc->conv.out.w, k);
-    __m512 taps[TAPS];
+    vec taps[TAPS];
     struct sums sums = sums_zero();
     struct tap_sums d_taps = tap_sums_zero();
     load_taps(args->weights, k, stride == 1, taps);
@@ -509,19 +495,19 @@ static void backward_block(const mbt_depthwise_desc *desc, int n,
         u += places->u.image;
     }
     for (int t = 0; t < TAPS; t++) {
-        _mm512_storeu_ps(args->d_weights + ((size_t)k * TAPS + (size_t)t) * 16, d_taps.all[t]);
+        vec_store_any(args->d_weights + ((size_t)k * TAPS + (size_t)t) * LANES, d_taps.all[t]);
     }
     put_sums(&sums, &desc->apply.forward->blocks[k], args->sum_u, args->sum_uy);
 }
 
-void mbt_depthwise_backward_avx512(const mbt_depthwise_desc *desc, int n,
-                                   const mbt_depthwise_backward_args *args)
+void AT_LEVEL(mbt_depthwise_backward)(const mbt_depthwise_desc *desc, int n,
+                                      const mbt_depthwise_backward_args *args)
 {
     const mbt_layout *in = &desc->conv.in;
     const size_t source = (size_t)mbt_layout_stored(&desc->apply.source);
     float *scratch = args->scratch;
-    const float *zeros = memset(scratch, 0, ((size_t)in->w + 2) * 16 * sizeof *scratch);
-    scratch += ((size_t)in->w + 2) * 16;
+    const float *zeros = memset(scratch, 0, ((size_t)in->w + 2) * LANES * sizeof *scratch);
+    scratch += ((size_t)in->w + 2) * LANES;
     struct rings rings;
     rings.z = ring_make(&scratch, zeros, in);
     rings.d = ring_make(&scratch, zeros, in);

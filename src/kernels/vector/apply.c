@@ -1,36 +1,36 @@
-/* Normalise, activate, add, shuffle, and the way back, for blocks of 16 channels.
+/* Normalise, activate, add, shuffle, and the way back, for blocks of a vector.
  * Roofline: forward reads y (and r) from memory and writes z into cache; backward reads y and
  * writes u in memory, the rest is in cache. Shuffles are register permutes between the two. */
-#include "kernels/avx512/vector.h"
+#include "kernels/vector/vector.h"
 
 /* Which of the maps of a call are bf16. */
 enum { Y_BF16 = 1, Z_BF16 = 2, R_BF16 = 4 };
 
 /* moves: sources_count. */
-INLINE void apply_block(const struct sources *y, const void *r, void *z, size_t floats, __m512 a,
-                        __m512 b, __m512 high, int moves, int clips, int bf16)
+INLINE void apply_block(const struct sources *y, const void *r, void *z, size_t floats, vec a,
+                        vec b, vec high, int moves, int clips, int bf16)
 {
-    const __m512 zero = _mm512_setzero_ps();
-    for (size_t at = 0; at < floats; at += 16) {
+    const vec zero = vec_zero();
+    for (size_t at = 0; at < floats; at += LANES) {
         if (moves == 0) {
             ask_ahead(y->from[0], at, bf16 & Y_BF16);
         }
-        __m512 v =
+        vec v =
             moves > 0 ? gather(y, at, moves, bf16 & Y_BF16) : fetch(y->from[0], at, bf16 & Y_BF16);
-        v = _mm512_fmadd_ps(a, v, b);
+        v = vec_fma(a, v, b);
         if (r != NULL) {
-            v = _mm512_add_ps(v, fetch(r, at, bf16 & R_BF16));
+            v += fetch(r, at, bf16 & R_BF16);
         }
         if (clips) {
-            v = _mm512_min_ps(high, _mm512_max_ps(zero, v)); /* this order passes NaN on */
+            v = vec_min(high, vec_max(zero, v)); /* this order passes NaN on */
         }
         (void)keep(z, at, v, bf16 & Z_BF16, 0);
     }
 }
 
 /* The flags are constants in each branch, so that the loop has none. */
-static void apply_flags(const struct sources *y, const void *r, void *z, size_t floats, __m512 a,
-                        __m512 b, __m512 high, int moves, bool clips, int bf16)
+static void apply_flags(const struct sources *y, const void *r, void *z, size_t floats, vec a,
+                        vec b, vec high, int moves, bool clips, int bf16)
 {
     if (moves == 0 && r == NULL && clips && bf16 == (Y_BF16 | Z_BF16)) {
         apply_block(y, NULL, z, floats, a, b, high, 0, 1, Y_BF16 | Z_BF16);
@@ -47,21 +47,21 @@ static void apply_flags(const struct sources *y, const void *r, void *z, size_t 
     }
 }
 
-void mbt_apply_avx512(const mbt_apply_desc *desc, int n, mbt_map y, const float *a, const float *b,
-                      mbt_map residual, mbt_map z)
+void AT_LEVEL(mbt_apply)(const mbt_apply_desc *desc, int n, mbt_map y, const float *a,
+                         const float *b, mbt_map residual, mbt_map z)
 {
     const mbt_layout *destination = &desc->destination;
     const struct blocks from = blocks_of(&desc->source, y), to = blocks_of(destination, z);
     const struct blocks added = blocks_of(destination, residual);
-    const size_t floats = (size_t)destination->h * (size_t)destination->w * 16;
+    const size_t floats = (size_t)destination->h * (size_t)destination->w * LANES;
     const bool clips = desc->act != MBT_ACT_NONE;
     const int bf16 = (y.storage == MBT_STORAGE_BF16 ? Y_BF16 : 0) |
                      (z.storage == MBT_STORAGE_BF16 ? Z_BF16 : 0) |
                      (residual.storage == MBT_STORAGE_BF16 ? R_BF16 : 0);
-    const __m512 high = _mm512_set1_ps(activation_high(desc->act));
+    const vec high = vec_all(activation_high(desc->act));
     for (int k = 0; k < block_count(destination); k++) {
         const mbt_shuffle_block *move = &desc->forward->blocks[k];
-        const __m512 va = gather_channels(move, a), vb = gather_channels(move, b);
+        const vec va = gather_channels(move, a), vb = gather_channels(move, b);
         const int moves = sources_count(desc->forward, k);
         struct sources source = sources_of(&from, move);
         const unsigned char *r = residual.data != NULL ? block_first(&added, k) : NULL;
@@ -83,19 +83,18 @@ struct block_in {
     const float *dz;
     const void *z, *e; /* NULL: no activation, none */
     int e_bf16;
-    __m512 high; /* bound of the activation */
+    vec high; /* bound of the activation */
 };
 
-INLINE __m512 masked(const struct block_in *in, size_t at, int with_e, int clips)
+INLINE vec masked(const struct block_in *in, size_t at, int with_e, int clips)
 {
-    __m512 dz = _mm512_load_ps(in->dz + at);
+    vec dz = vec_load(in->dz + at);
     if (with_e) {
-        dz = _mm512_add_ps(dz, fetch(in->e, at, in->e_bf16));
+        dz += fetch(in->e, at, in->e_bf16);
     }
     if (clips) {
-        const __m512 v = fetch(in->z, at, clips == CLIP_BF16);
-        const __mmask16 above = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
-        dz = _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, v, in->high, _CMP_LT_OQ), dz);
+        const vec v = fetch(in->z, at, clips == CLIP_BF16);
+        dz = vec_between(v, vec_zero(), in->high, dz);
     }
     return dz;
 }
@@ -106,12 +105,12 @@ struct inputs {
     struct sources moved; /* masks and lanes */
 };
 
-INLINE __m512 masked_moved(const struct inputs *in, size_t at, int moves, int with_e, int clips)
+INLINE vec masked_moved(const struct inputs *in, size_t at, int moves, int with_e, int clips)
 {
-    __m512 v = _mm512_setzero_ps();
+    vec v = vec_zero();
     for (int k = 0; k < moves; k++) {
-        v = _mm512_mask_permutexvar_ps(v, in->moved.mask[k], in->moved.lane[k],
-                                       masked(&in->block[k], at, with_e, clips));
+        v = vec_merge(v, in->moved.mask[k], in->moved.lane[k],
+                      masked(&in->block[k], at, with_e, clips));
     }
     return v;
 }
@@ -120,32 +119,31 @@ enum { CHAINS = 4 };
 
 /* At most FLUSH_PIXELS pixels from `at` on. */
 INLINE void backward_run(const struct inputs *in, const void *y, void *u, size_t at, size_t end,
-                         __m512 mean, struct sums *sums, int moves, int with_e, int clips, int bf16,
+                         vec mean, struct sums *sums, int moves, int with_e, int clips, int bf16,
                          int stream)
 {
-    const int pixels = (int)((end - at) / 16);
-    __m512 s[CHAINS], q[CHAINS];
+    const int pixels = (int)((end - at) / LANES);
+    vec s[CHAINS], q[CHAINS];
     for (int j = 0; j < CHAINS; j++) {
-        s[j] = q[j] = _mm512_setzero_ps();
+        s[j] = q[j] = vec_zero();
     }
     while (at < end) {
-        for (int j = 0; j < CHAINS && at < end; j++, at += 16) {
-            __m512 v = moves == 0 ? masked(&in->block[0], at, with_e, clips)
-                                  : masked_moved(in, at, moves, with_e, clips);
+        for (int j = 0; j < CHAINS && at < end; j++, at += LANES) {
+            vec v = moves == 0 ? masked(&in->block[0], at, with_e, clips)
+                               : masked_moved(in, at, moves, with_e, clips);
             v = keep(u, at, v, bf16 & 1, stream);
-            s[j] = _mm512_add_ps(s[j], v);
-            q[j] = _mm512_fmadd_ps(v, _mm512_sub_ps(fetch(y, at, bf16 >> 1), mean), q[j]);
+            s[j] += v;
+            q[j] = vec_fma(v, fetch(y, at, bf16 >> 1) - mean, q[j]);
         }
     }
-    sums_add(sums, _mm512_add_ps(_mm512_add_ps(s[0], s[1]), _mm512_add_ps(s[2], s[3])),
-             _mm512_add_ps(_mm512_add_ps(q[0], q[1]), _mm512_add_ps(q[2], q[3])), pixels);
+    sums_add(sums, (s[0] + s[1]) + (s[2] + s[3]), (q[0] + q[1]) + (q[2] + q[3]), pixels);
 }
 
-INLINE void backward_block(const struct inputs *in, const void *y, void *u, size_t floats,
-                           __m512 mean, struct sums *sums, int moves, int with_e, int clips,
-                           int bf16, int stream)
+INLINE void backward_block(const struct inputs *in, const void *y, void *u, size_t floats, vec mean,
+                           struct sums *sums, int moves, int with_e, int clips, int bf16,
+                           int stream)
 {
-    const size_t step = (size_t)FLUSH_PIXELS * 16;
+    const size_t step = (size_t)FLUSH_PIXELS * LANES;
     for (size_t at = 0; at < floats; at += step) {
         backward_run(in, y, u, at, floats - at < step ? floats : at + step, mean, sums, moves,
                      with_e, clips, bf16, stream);
@@ -153,9 +151,9 @@ INLINE void backward_block(const struct inputs *in, const void *y, void *u, size
 }
 
 /* bf16: 1 for u, 2 for y. The flags are constants in each branch, so that the loop has none. */
-static void backward_flags(const struct inputs *in, const void *y, void *u, size_t floats,
-                           __m512 mean, struct sums *sums, int moves, bool with_e, int clips,
-                           int bf16, bool stream)
+static void backward_flags(const struct inputs *in, const void *y, void *u, size_t floats, vec mean,
+                           struct sums *sums, int moves, bool with_e, int clips, int bf16,
+                           bool stream)
 {
     if (moves == 0 && clips == CLIP_BF16 && !with_e && bf16 == 3) {
         if (stream) {
@@ -185,7 +183,7 @@ struct places {
     struct blocks dz, z, e;
     int clips;
     bool with_e, e_bf16;
-    __m512 high;
+    vec high;
 };
 
 static struct places places_of(const mbt_apply_desc *desc, const mbt_apply_backward_args *args)
@@ -199,7 +197,7 @@ static struct places places_of(const mbt_apply_desc *desc, const mbt_apply_backw
                                                        : CLIP,
         .with_e = args->e.data != NULL,
         .e_bf16 = args->e.storage == MBT_STORAGE_BF16,
-        .high = _mm512_set1_ps(activation_high(desc->act)),
+        .high = vec_all(activation_high(desc->act)),
     };
 }
 
@@ -227,12 +225,12 @@ static void residual_gradient(const mbt_apply_desc *desc, int n,
 {
     const mbt_layout *l = &desc->destination;
     const struct blocks to = blocks_of(l, args->du);
-    const size_t floats = (size_t)l->h * (size_t)l->w * 16;
+    const size_t floats = (size_t)l->h * (size_t)l->w * LANES;
     for (int k = 0; k < block_count(l); k++) {
         struct block_in in = block_in_of(places, k);
         unsigned char *du = block_first(&to, k);
         for (int i = 0; i < n; i++) {
-            for (size_t at = 0; at < floats; at += 16) {
+            for (size_t at = 0; at < floats; at += LANES) {
                 (void)keep(du, at, masked(&in, at, places->with_e, places->clips),
                            args->du.storage == MBT_STORAGE_BF16, 0);
             }
@@ -242,11 +240,11 @@ static void residual_gradient(const mbt_apply_desc *desc, int n,
     }
 }
 
-void mbt_apply_backward_avx512(const mbt_apply_desc *desc, int n,
-                               const mbt_apply_backward_args *args)
+void AT_LEVEL(mbt_apply_backward)(const mbt_apply_desc *desc, int n,
+                                  const mbt_apply_backward_args *args)
 {
     const mbt_layout *source = &desc->source;
-    const size_t floats = (size_t)source->h * (size_t)source->w * 16;
+    const size_t floats = (size_t)source->h * (size_t)source->w * LANES;
     const struct places places = places_of(desc, args);
     const struct blocks y_blocks = blocks_of(source, args->y),
                         u_blocks = blocks_of(source, args->u);
@@ -255,7 +253,7 @@ void mbt_apply_backward_avx512(const mbt_apply_desc *desc, int n,
     for (int k = 0; k < block_count(source); k++) {
         const mbt_shuffle_block *move = &desc->backward->blocks[k];
         const int moves = sources_count(desc->backward, k);
-        const __m512 mean = _mm512_loadu_ps(args->mean + (size_t)k * 16);
+        const vec mean = vec_load_any(args->mean + (size_t)k * LANES);
         const unsigned char *y = block_first(&y_blocks, k);
         unsigned char *u = block_first(&u_blocks, k);
         struct sums sums = sums_zero();
@@ -274,8 +272,8 @@ void mbt_apply_backward_avx512(const mbt_apply_desc *desc, int n,
             u += u_blocks.image;
         }
         sums_flush(&sums);
-        wide_store(&sums.first, args->sum_u + (size_t)k * 16);
-        wide_store(&sums.second, args->sum_uy + (size_t)k * 16);
+        wide_store(&sums.first, args->sum_u + (size_t)k * LANES);
+        wide_store(&sums.second, args->sum_uy + (size_t)k * LANES);
     }
     if (args->du.data != NULL) {
         residual_gradient(desc, n, args, &places);
