@@ -4,7 +4,8 @@
  * Depth, widths and shortcuts as in the authors' code: three stages of widths C, 2C and 4C, C =
  * L*M, where L stays and M doubles. Their batch norm's epsilon is 2e-5 (train.bn_eps). Deviation:
  * batch norm stands before the second reordering, not behind it; it goes channel by channel, so
- * that only the order of its parameters is another. */
+ * that only the order of its parameters is another. RegConv is what the paper compares with: the
+ * same layout of ordinary 3x3 convolutions. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,40 +18,51 @@ enum { STAGES = 3, MOST_BLOCKS = 100 };
 struct igcv1 {
     int l, m;
     bool identity; /* "+Ident.": residual blocks of two units */
+    bool regular;  /* RegConv: C = M, L = 1 */
 };
 
-/* The convolutions without what follows their batch norm, whose node is the result. */
-static int interleaved(mbt_graph *graph, int in, const char *prefix, const char *unit, int c_out,
-                       int stride, int l, int m)
+/* A unit as far as its batch norm, whose node is the result; `part` begins its nodes' names. */
+static int unit(mbt_graph *graph, const struct igcv1 *f, int in, const char *prefix,
+                const char *part, int c_out, int stride, int m)
 {
-    char name[MBT_NODE_NAME_BYTES], part[24];
-    (void)snprintf(name, sizeof name, "%s.%sprimary", prefix, unit);
-    (void)snprintf(part, sizeof part, "%ssecondary", unit);
-    const int x = mbt_graph_conv(graph, in, name, c_out, 3, stride, l);
-    return mbt_conv_bn(graph, mbt_graph_shuffle(graph, x, l), prefix, part, c_out, 1, 1, m);
+    char primary[MBT_NODE_NAME_BYTES], last[24];
+    (void)snprintf(last, sizeof last, "%s%s", part, f->regular ? "conv" : "secondary");
+    if (f->regular) {
+        return mbt_conv_bn(graph, in, prefix, last, c_out, 3, stride, 1);
+    }
+    (void)snprintf(primary, sizeof primary, "%s.%sprimary", prefix, part);
+    const int x = mbt_graph_conv(graph, in, primary, c_out, 3, stride, f->l);
+    return mbt_conv_bn(graph, mbt_graph_shuffle(graph, x, f->l), prefix, last, c_out, 1, 1, m);
 }
 
-static int plain_block(mbt_graph *graph, int in, const char *prefix, int c_out, int stride, int l)
+/* The second reordering. */
+static int reorder(mbt_graph *graph, const struct igcv1 *f, int x, int m)
 {
-    const int m = c_out / l;
-    const int x = interleaved(graph, in, prefix, "", c_out, stride, l, m);
-    return mbt_graph_relu(graph, mbt_graph_shuffle(graph, x, m));
+    return f->regular ? x : mbt_graph_shuffle(graph, x, m);
+}
+
+static int plain_block(mbt_graph *graph, const struct igcv1 *f, int in, const char *prefix,
+                       int c_out, int stride)
+{
+    const int m = c_out / f->l;
+    const int x = unit(graph, f, in, prefix, "", c_out, stride, m);
+    return mbt_graph_relu(graph, reorder(graph, f, x, m));
 }
 
 /* The first unit has as many secondary groups as its input would have. */
-static int residual_block(mbt_graph *graph, int in, const char *prefix, int c_out, int stride,
-                          int l)
+static int residual_block(mbt_graph *graph, const struct igcv1 *f, int in, const char *prefix,
+                          int c_out, int stride)
 {
-    const int m_in = graph->n_nodes > 0 ? graph->nodes[in].c / l : 1, m = c_out / l;
-    int x = interleaved(graph, in, prefix, "first_", c_out, stride, l, m_in);
-    x = mbt_graph_relu(graph, mbt_graph_shuffle(graph, x, m_in));
-    x = interleaved(graph, x, prefix, "second_", c_out, 1, l, m);
+    const int m_in = graph->n_nodes > 0 ? graph->nodes[in].c / f->l : 1, m = c_out / f->l;
+    int x = unit(graph, f, in, prefix, "first_", c_out, stride, m_in);
+    x = mbt_graph_relu(graph, reorder(graph, f, x, m_in));
+    x = unit(graph, f, x, prefix, "second_", c_out, 1, m);
     if (graph->fault.code == MBT_OK) {
         graph->nodes[x].zero_gamma = 1;
     }
-    x = mbt_graph_shuffle(graph, x, m);
+    x = reorder(graph, f, x, m);
     const int shortcut =
-        stride > 1 ? mbt_conv_bn(graph, in, prefix, "shortcut", c_out, 1, stride, l) : in;
+        stride > 1 ? mbt_conv_bn(graph, in, prefix, "shortcut", c_out, 1, stride, f->l) : in;
     return mbt_graph_relu(graph, mbt_graph_add(graph, x, shortcut));
 }
 
@@ -104,8 +116,8 @@ static mbt_status build(const mbt_arch_request *request, const void *family, mbt
         char prefix[24];
         const int stage = i / blocks, stride = stage > 0 && i % blocks == 0 ? 2 : 1;
         (void)snprintf(prefix, sizeof prefix, "blocks.%d", i);
-        x = f->identity ? residual_block(graph, x, prefix, c << stage, stride, f->l)
-                        : plain_block(graph, x, prefix, c << stage, stride, f->l);
+        x = f->identity ? residual_block(graph, f, x, prefix, c << stage, stride)
+                        : plain_block(graph, f, x, prefix, c << stage, stride);
     }
     x = mbt_graph_dropout(graph, mbt_graph_pool(graph, x), request->dropout);
     (void)mbt_graph_linear(graph, x, "classifier", request->n_classes);
@@ -117,9 +129,12 @@ static mbt_status build(const mbt_arch_request *request, const void *family, mbt
     const mbt_arch_row mbt_arch_igcv1_##symbol = {"igcv1_" #symbol, "IGCV1, " title, build,        \
                                                   &symbol};
 
-ROW(l4m8, "L 4, M 8", {4, 8, false})
-ROW(l24m2, "L 24, M 2", {24, 2, false})
-ROW(l24m2_ident, "L 24, M 2, with identity shortcuts", {24, 2, true})
-ROW(l32m26, "L 32, M 26", {32, 26, false})
-ROW(l100m2, "L 100, M 2", {100, 2, false})
-ROW(l450m2, "L 450, M 2", {450, 2, false})
+ROW(l4m8, "L 4, M 8", {4, 8, false, false})
+ROW(l24m2, "L 24, M 2", {24, 2, false, false})
+ROW(l24m2_ident, "L 24, M 2, with identity shortcuts", {24, 2, true, false})
+ROW(l32m26, "L 32, M 26", {32, 26, false, false})
+ROW(l100m2, "L 100, M 2", {100, 2, false, false})
+ROW(l450m2, "L 450, M 2", {450, 2, false, false})
+ROW(regconv_w16, "ordinary convolutions of width 16", {1, 16, false, true})
+ROW(regconv_w18, "ordinary convolutions of width 18", {1, 18, false, true})
+ROW(regconv_w18_ident, "width 18, with identity shortcuts", {1, 18, true, true})

@@ -22,6 +22,9 @@
     row(igcv1_l32m26)            \
     row(igcv1_l100m2)            \
     row(igcv1_l450m2)            \
+    row(igcv1_regconv_w16)       \
+    row(igcv1_regconv_w18)       \
+    row(igcv1_regconv_w18_ident) \
     /* end */
 /* clang-format on */
 

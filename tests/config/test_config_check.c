@@ -182,8 +182,9 @@ static void expect_name_fits(const char *name, const mbt_config *c)
             assert_string_equal(c->network.depth, "1.0");
         }
     }
-    static const char *const rows[] = {"igcv2_matched", "igcv2_c416",   "igcv1_l24m2_ident",
-                                       "igcv1_l24m2",   "igcv1_l32m26", "igcv1_l450m2"};
+    static const char *const rows[] = {
+        "igcv2_matched", "igcv2_c416",   "igcv1_l24m2_ident",      "igcv1_l24m2",
+        "igcv1_l32m26",  "igcv1_l450m2", "igcv1_regconv_w18_ident"};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (strstr(name, rows[i]) != NULL) {
             assert_string_equal(c->network.name, rows[i]);

@@ -334,7 +334,7 @@ static void ranges_come_in_order_and_complete(void **state)
         mbt_exec_backward(net->plan, GROUP, 1, &net->dropout, take_range, &r);
         assert_int_equal(r.next, floats);
         assert_true(r.calls > 10);
-        assert_true(r.polls > 20);
+        assert_true(r.polls > r.calls);
         assert_memory_equal(r.seen, want, floats * sizeof *want);
         free(want);
         free(r.seen);
