@@ -14,7 +14,7 @@ mbt_apply_backward_fn mbt_apply_backward_portable, mbt_apply_backward_avx2,
 mbt_norm_backward_fn mbt_norm_backward_portable, mbt_norm_backward_avx2, mbt_norm_backward_avx512;
 mbt_depthwise_forward_fn mbt_depthwise_forward_avx2, mbt_depthwise_forward_avx512;
 mbt_depthwise_backward_fn mbt_depthwise_backward_avx2, mbt_depthwise_backward_avx512;
-extern const mbt_conv_ops mbt_pointwise_avx512;
+extern const mbt_conv_ops mbt_pointwise_avx2, mbt_pointwise_avx512;
 mbt_pool_fn mbt_pool_portable, mbt_pool_avx2, mbt_pool_avx512;
 mbt_pool_backward_fn mbt_pool_backward_portable, mbt_pool_backward_avx2, mbt_pool_backward_avx512;
 mbt_quantise_fn mbt_quantise_portable, mbt_quantise_avx2, mbt_quantise_avx512;

@@ -68,17 +68,28 @@ static bool narrow(const mbt_conv_desc *conv)
            conv->out.c / conv->out.sections <= NARROW;
 }
 
-/* 1x1 convolutions with blocks that are not full, of which oneDNN computes the padding too, and
- * those of many narrow groups. */
+static bool pointwise(const mbt_conv_desc *conv, int lanes)
+{
+    return !conv->without_own && !conv->image && !conv->depthwise && !conv->bf16 &&
+           conv->kernel == 1 && conv->stride == 1 && conv->pad == 0 && conv->in.block == lanes &&
+           conv->out.block == lanes && conv->in.sections == conv->out.sections;
+}
+
+/* Blocks that are not full, of which oneDNN computes the padding too, and many narrow groups. */
 static bool partial_or_narrow_pointwise(mbt_isa isa, const void *desc)
 {
     const mbt_conv_desc *conv = desc;
     const int c = conv->in.c / conv->in.sections, o = conv->out.c / conv->out.sections;
     (void)isa;
-    return !conv->without_own && !conv->image && !conv->depthwise && !conv->bf16 &&
-           conv->kernel == 1 && conv->stride == 1 && conv->pad == 0 && conv->in.block == 16 &&
-           conv->out.block == 16 && conv->in.sections == conv->out.sections &&
-           (c % 16 != 0 || o % 16 != 0 || narrow(conv));
+    return pointwise(conv, 16) && (c % 16 != 0 || o % 16 != 0 || narrow(conv));
+}
+
+/* With AVX2 oneDNN is the slower one with any groups, and the faster one without. */
+static bool grouped_pointwise(mbt_isa isa, const void *desc)
+{
+    const mbt_conv_desc *conv = desc;
+    (void)isa;
+    return pointwise(conv, 8) && conv->in.sections > 1;
 }
 
 /* Larger kernels have no backward passes in bf16: oneDNN 2.6.3 leaves the gradient of weights that
@@ -117,16 +128,27 @@ static const mbt_kernel table[] = {
      MBT_ISA_AVX512,
      partial_or_narrow_pointwise,
      {.conv = &mbt_pointwise_avx512}},
+    {"avx2", MBT_OP_CONV_FORWARD, MBT_ISA_AVX2, grouped_pointwise, {.conv = &mbt_pointwise_avx2}},
     {"avx512",
      MBT_OP_CONV_BACKWARD_DATA,
      MBT_ISA_AVX512,
      partial_or_narrow_pointwise,
      {.conv = &mbt_pointwise_avx512}},
+    {"avx2",
+     MBT_OP_CONV_BACKWARD_DATA,
+     MBT_ISA_AVX2,
+     grouped_pointwise,
+     {.conv = &mbt_pointwise_avx2}},
     {"avx512",
      MBT_OP_CONV_BACKWARD_WEIGHTS,
      MBT_ISA_AVX512,
      partial_or_narrow_pointwise,
      {.conv = &mbt_pointwise_avx512}},
+    {"avx2",
+     MBT_OP_CONV_BACKWARD_WEIGHTS,
+     MBT_ISA_AVX2,
+     grouped_pointwise,
+     {.conv = &mbt_pointwise_avx2}},
     {"onednn",
      MBT_OP_CONV_FORWARD,
      MBT_ISA_X86_64,

@@ -51,13 +51,15 @@ tells() { # TEXT SETTINGS...: whether the plan of a network with narrow and with
     expect 0 ranks 1 plan small.json --set network.name=igcv3d "$@"
     grep -q -- "$text" out
 }
-if tells ' kernels up to avx512'; then
-    tells 'fused avx512/avx512' || die "no fused kernels: $(cat out)"
-    tells 'avx512/avx512/avx512' || die "no own convolutions: $(cat out)"
+tells ' kernels up to '
+own=$(sed -nE 's/.* kernels up to (avx2|avx512).*/\1/p' out)
+if [ -n "$own" ]; then
+    tells "fused $own/$own" || die "no fused kernels: $(cat out)"
+    tells "$own/$own/$own" || die "no own convolutions: $(cat out)"
     ! tells fused --set plan.without=fused || die "fused kernels were left out: $(cat out)"
-    ! tells 'avx512/avx512/avx512' --set plan.without=own || die "own kernels were left out: $(cat out)"
+    ! tells "$own/$own/$own" --set plan.without=own || die "own kernels were left out: $(cat out)"
     tells 'x32x32 *8 ' --set plan.kernels=avx2 || die "the layout of avx2: $(cat out)"
-    tells 'x32x32 *16 *2 ' --set plan.tile=2 || die "the tile: $(cat out)"
+    tells 'x32x32 *[0-9]* *2 ' --set plan.tile=2 || die "the tile: $(cat out)"
 fi
 
 planned() { sed -E 's/^(memory +)[0-9.]+( MiB a rank: .*, sums )[0-9.]+(, .*, code )[0-9.]+/\1\2\3/' out; }

@@ -249,8 +249,8 @@ static void each_shape(subject *s, int c_in, int c_out, int sections, bool depth
 
 static void cases(subject *s)
 {
-    static const int pairs[][2] = {{16, 16}, {16, 32}, {24, 32}, {32, 24},
-                                   {24, 24}, {96, 24}, {24, 144}};
+    static const int pairs[][2] = {{16, 16}, {16, 32},  {24, 32}, {32, 24}, {24, 24},
+                                   {96, 24}, {24, 144}, {12, 40}, {40, 12}, {8, 72}};
     static const int widths[] = {16, 24, 32};
     for (int sections = 1; sections <= 2; sections++) {
         for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {

@@ -115,6 +115,38 @@ INLINE vec vec_keep_bf16(uint16_t *to, vec v, int stream)
     return _mm512_castsi512_ps(_mm512_slli_epi32(upper, 16));
 }
 
+typedef __m256 half_vec;
+
+INLINE half_vec half_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+
+INLINE half_vec half_of(vec v)
+{
+    return _mm512_castps512_ps256(v);
+}
+
+INLINE vec half_widen(half_vec v)
+{
+    return _mm512_zextps256_ps512(v);
+}
+
+INLINE half_vec half_load(const float *from)
+{
+    return _mm256_load_ps(from);
+}
+
+INLINE void half_store(float *to, half_vec v)
+{
+    _mm256_store_ps(to, v);
+}
+
+INLINE half_vec half_fma(half_vec a, half_vec b, half_vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
 struct wide {
     __m512d low, high;
 };

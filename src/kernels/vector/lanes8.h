@@ -119,6 +119,38 @@ INLINE vec vec_keep_bf16(uint16_t *to, vec v, int stream)
     return _mm256_castsi256_ps(_mm256_slli_epi32(upper, 16));
 }
 
+typedef __m128 half_vec;
+
+INLINE half_vec half_zero(void)
+{
+    return _mm_setzero_ps();
+}
+
+INLINE half_vec half_of(vec v)
+{
+    return _mm256_castps256_ps128(v);
+}
+
+INLINE vec half_widen(half_vec v)
+{
+    return _mm256_zextps128_ps256(v);
+}
+
+INLINE half_vec half_load(const float *from)
+{
+    return _mm_load_ps(from);
+}
+
+INLINE void half_store(float *to, half_vec v)
+{
+    _mm_store_ps(to, v);
+}
+
+INLINE half_vec half_fma(half_vec a, half_vec b, half_vec c)
+{
+    return _mm_fmadd_ps(a, b, c);
+}
+
 struct wide {
     __m256d low, high;
 };

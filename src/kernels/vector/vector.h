@@ -14,6 +14,8 @@
  *     vec_merge(v, mask, lanes, from)                 the same; v where the mask has none
  *     vec_fetch_bf16(from)                            bf16 as floats
  *     vec_keep_bf16(to, v, stream)                    stores v as bf16; returns what is kept of it
+ *     half_zero, half_load, half_store, half_fma      half a vector: its first lanes
+ *     half_of(v), half_widen(half)                    from a whole one; to one, with zeros behind
  *     wide_zero, wide_add, wide_store                 sums of the lanes in double
  *
  * Rounding to bf16 is half away from zero: an addition and a shift of integers. The addition would

@@ -1,12 +1,12 @@
-/* 1x1 convolutions whose channels do not fill their blocks, 24 of 32, 12 of 16, 72 of 80, or whose
- * groups are narrow.
+/* 1x1 convolutions whose channels do not fill their blocks, 24 of 32, 12 of 16, 72 of 80, or that
+ * have groups.
  *
  *     out[p][o] = act(sum over c of in[p][c] * w[c][o] + bias[o])     forward; backward data is the
  *                                                                    same with w transposed
  *     dw[c][o]  = sum over p of in[p][c] * dy[p][o]
  *
  * p counts pixels, c and o channels of a section. Both are one product of matrices in registers:
- * ROWS values, broadcast one by one, times up to three vectors of 16 outputs, of which the last may
+ * ROWS values, broadcast one by one, times up to three vectors of outputs, of which the last may
  * be half a vector. Padded channels cost nothing as c; as o they cost what is left of a half block.
  * Sums are float: over c in order; over p in runs of RUN pixels that are then added in order.
  * Layouts: maps as in tensor.h, weights MBT_FORM_DENSE.
@@ -15,11 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/passes.h"
-#include "kernels/vector/lanes16.h"
+#include "kernels/vector/vector.h"
 
-/* ROWS is doubled where there is one vector of outputs: eight sums would wait for each other. */
-enum { ROWS = 8, RUN = 64, BLOCK = 16 };
+/* ROWS times WIDE sums, and the vectors they are made of, are what the registers hold: 32 with
+ * AVX-512, 16 with AVX2. ROWS is doubled where there is one vector of outputs: so few sums would
+ * wait for each other. */
+enum { ROWS = LANES / 2, WIDE = 3, RUN = 64 };
 
 struct instance {
     mbt_conv_desc desc;
@@ -34,7 +35,7 @@ struct side {
 
 static struct side side_of(const mbt_layout *l)
 {
-    return (struct side){l->c / l->sections, mbt_layout_section(l) / BLOCK};
+    return (struct side){l->c / l->sections, mbt_layout_section(l) / LANES};
 }
 
 /* sum[ROWS * full] and half[ROWS] += a * b over `count` steps: a steps by a_step floats and its
@@ -45,33 +46,32 @@ struct product {
     int count;
 };
 
-INLINE void multiply(const struct product *p, int rows, int full, int half, __m512 *sum,
-                     __m256 *half_sum)
+INLINE void multiply(const struct product *p, int rows, int full, int half, vec *sum,
+                     half_vec *half_sum)
 {
     const float *a = p->a, *b = p->b;
-    for (int step = 0; step < p->count; step++, a += p->a_step, b += BLOCK) {
+    for (int step = 0; step < p->count; step++, a += p->a_step, b += LANES) {
         for (int r = 0; r < rows; r++) {
-            const __m512 v = _mm512_set1_ps(a[(size_t)r * p->a_row]);
+            const vec v = vec_all(a[(size_t)r * p->a_row]);
             for (int k = 0; k < full; k++) {
-                sum[r * full + k] = _mm512_fmadd_ps(v, _mm512_load_ps(b + (size_t)k * p->b_block),
-                                                    sum[r * full + k]);
+                sum[r * full + k] =
+                    vec_fma(v, vec_load(b + (size_t)k * p->b_block), sum[r * full + k]);
             }
             if (half) {
                 half_sum[r] =
-                    _mm256_fmadd_ps(_mm512_castps512_ps256(v),
-                                    _mm256_load_ps(b + (size_t)full * p->b_block), half_sum[r]);
+                    half_fma(half_of(v), half_load(b + (size_t)full * p->b_block), half_sum[r]);
             }
         }
     }
 }
 
-INLINE void clear(int rows, int full, __m512 *sum, __m256 *half_sum)
+INLINE void clear(int rows, int full, vec *sum, half_vec *half_sum)
 {
     for (int i = 0; i < rows * full; i++) {
-        sum[i] = _mm512_setzero_ps();
+        sum[i] = vec_zero();
     }
     for (int r = 0; r < rows; r++) {
-        half_sum[r] = _mm256_setzero_ps();
+        half_sum[r] = half_zero();
     }
 }
 
@@ -83,30 +83,30 @@ struct job {
     float *out;
     struct side c;
     size_t pixels;
-    __m512 low, high;
+    vec low, high;
 };
 
-INLINE void put(const struct job *j, size_t pixel, int block, __m512 v)
+INLINE void put(const struct job *j, size_t pixel, int block, vec v)
 {
     if (j->bias != NULL) {
-        v = _mm512_add_ps(v, _mm512_loadu_ps(j->bias + (size_t)block * BLOCK));
+        v += vec_load_any(j->bias + (size_t)block * LANES);
     }
-    v = _mm512_min_ps(j->high, _mm512_max_ps(j->low, v)); /* this order passes NaN on */
-    _mm512_store_ps(j->out + ((size_t)block * j->pixels + pixel) * BLOCK, v);
+    v = vec_min(j->high, vec_max(j->low, v)); /* this order passes NaN on */
+    vec_store(j->out + ((size_t)block * j->pixels + pixel) * LANES, v);
 }
 
 INLINE void some_pixels(const struct job *j, size_t pixel, int rows, int full, int half)
 {
-    __m512 sum[ROWS * 3];
-    __m256 half_sum[2 * ROWS];
+    vec sum[ROWS * WIDE];
+    half_vec half_sum[2 * ROWS];
     clear(rows, full, sum, half_sum);
     struct product p = {
-        .a_step = 1, .a_row = BLOCK, .b_block = (size_t)j->c.blocks * BLOCK * BLOCK};
+        .a_step = 1, .a_row = LANES, .b_block = (size_t)j->c.blocks * LANES * LANES};
     for (int block = 0; block < j->c.blocks; block++) {
-        const int left = j->c.channels - block * BLOCK;
-        p.a = j->in + ((size_t)block * j->pixels + pixel) * BLOCK;
-        p.b = j->weights + (size_t)block * BLOCK * BLOCK;
-        p.count = left < BLOCK ? left : BLOCK;
+        const int left = j->c.channels - block * LANES;
+        p.a = j->in + ((size_t)block * j->pixels + pixel) * LANES;
+        p.b = j->weights + (size_t)block * LANES * LANES;
+        p.count = left < LANES ? left : LANES;
         multiply(&p, rows, full, half, sum, half_sum);
     }
     for (int r = 0; r < rows; r++) {
@@ -114,7 +114,7 @@ INLINE void some_pixels(const struct job *j, size_t pixel, int rows, int full, i
             put(j, pixel + (size_t)r, k, sum[r * full + k]);
         }
         if (half) {
-            put(j, pixel + (size_t)r, full, _mm512_zextps256_ps512(half_sum[r]));
+            put(j, pixel + (size_t)r, full, half_widen(half_sum[r]));
         }
     }
 }
@@ -133,37 +133,42 @@ INLINE void all_pixels(const struct job *j, int full, int half)
 
 /* ---- backward weights ---- */
 
-/* Some blocks of outputs for all input channels, over a run of pixels. */
+/* Some blocks of outputs for all input channels, over a run of pixels: of an image, or all those of
+ * some small images. */
 struct run {
     const float *in, *dy;
     float *dw;
     struct side c;
-    size_t pixels, count; /* of the image; of the run */
+    size_t pixels, count; /* of the image; of the run in each image */
+    int images;
+    size_t in_image, dy_image; /* floats to the next */
 };
 
 INLINE void some_channels(const struct run *u, int channel, int rows, int full, int half)
 {
-    __m512 sum[ROWS * 3];
-    __m256 half_sum[2 * ROWS];
+    vec sum[ROWS * WIDE];
+    half_vec half_sum[2 * ROWS];
     clear(rows, full, sum, half_sum);
-    const size_t block = (size_t)(channel / BLOCK), lane = (size_t)(channel % BLOCK);
-    const struct product p = {.a = u->in + block * u->pixels * BLOCK + lane,
-                              .b = u->dy,
-                              .a_step = BLOCK,
-                              .a_row = 1,
-                              .b_block = u->pixels * BLOCK,
-                              .count = (int)u->count};
-    multiply(&p, rows, full, half, sum, half_sum);
-    const size_t next = (size_t)u->c.blocks * BLOCK * BLOCK;
+    const size_t block = (size_t)(channel / LANES), lane = (size_t)(channel % LANES);
+    struct product p = {.a = u->in + block * u->pixels * LANES + lane,
+                        .b = u->dy,
+                        .a_step = LANES,
+                        .a_row = 1,
+                        .b_block = u->pixels * LANES,
+                        .count = (int)u->count};
+    for (int i = 0; i < u->images; i++, p.a += u->in_image, p.b += u->dy_image) {
+        multiply(&p, rows, full, half, sum, half_sum);
+    }
+    const size_t next = (size_t)u->c.blocks * LANES * LANES;
     for (int r = 0; r < rows; r++) {
-        float *to = u->dw + (block * BLOCK + lane + (size_t)r) * BLOCK;
+        float *to = u->dw + (block * LANES + lane + (size_t)r) * LANES;
         for (int k = 0; k < full; k++) {
             float *at = to + (size_t)k * next;
-            _mm512_store_ps(at, _mm512_add_ps(_mm512_load_ps(at), sum[r * full + k]));
+            vec_store(at, vec_load(at) + sum[r * full + k]);
         }
         if (half) {
             float *at = to + (size_t)full * next;
-            _mm256_store_ps(at, _mm256_add_ps(_mm256_load_ps(at), half_sum[r]));
+            half_store(at, half_load(at) + half_sum[r]);
         }
     }
 }
@@ -239,18 +244,19 @@ static void channels_2_half(const struct run *u)
 }
 
 /* [half][full] */
-static job_fn *const job_shapes[2][4] = {{NULL, pixels_1, pixels_2, pixels_3},
-                                         {pixels_half, pixels_1_half, pixels_2_half, NULL}};
-static run_fn *const run_shapes[2][4] = {{NULL, channels_1, channels_2, channels_3},
-                                         {channels_half, channels_1_half, channels_2_half, NULL}};
+static job_fn *const job_shapes[2][WIDE + 1] = {{NULL, pixels_1, pixels_2, pixels_3},
+                                                {pixels_half, pixels_1_half, pixels_2_half, NULL}};
+static run_fn *const run_shapes[2][WIDE + 1] = {
+    {NULL, channels_1, channels_2, channels_3},
+    {channels_half, channels_1_half, channels_2_half, NULL}};
 
 /* How many blocks from `block` on are taken at once, and whether the last is half a one. */
 static int cut(const struct side *o, int block, int *half)
 {
-    const int whole = (o->channels + BLOCK / 2 - 1) / BLOCK; /* blocks with more than half */
+    const int whole = (o->channels + LANES / 2 - 1) / LANES; /* blocks with more than half */
     const int left = whole - block;
-    *half = left < 3 && whole < o->blocks;
-    return left < 3 ? left : 3;
+    *half = left < WIDE && whole < o->blocks;
+    return left < WIDE ? left : WIDE;
 }
 
 static void multiply_image(struct job j, const struct side *o, const float *bias)
@@ -259,24 +265,25 @@ static void multiply_image(struct job j, const struct side *o, const float *bias
     float *out = j.out;
     for (int block = 0, half = 0; block < o->blocks;) {
         const int full = cut(o, block, &half);
-        j.weights = weights + (size_t)block * (size_t)j.c.blocks * BLOCK * BLOCK;
-        j.bias = bias != NULL ? bias + (size_t)block * BLOCK : NULL;
-        j.out = out + (size_t)block * j.pixels * BLOCK;
+        j.weights = weights + (size_t)block * (size_t)j.c.blocks * LANES * LANES;
+        j.bias = bias != NULL ? bias + (size_t)block * LANES : NULL;
+        j.out = out + (size_t)block * j.pixels * LANES;
         job_shapes[half][full](&j);
         block += full + half;
     }
 }
 
-static void correlate_image(const float *in, const float *dy, struct run u, const struct side *o)
+static void correlate(struct run u, const struct side *o)
 {
+    const float *in = u.in, *dy = u.dy;
     float *dw = u.dw;
     for (size_t pixel = 0; pixel < u.pixels; pixel += RUN) {
-        u.in = in + pixel * BLOCK;
+        u.in = in + pixel * LANES;
         u.count = u.pixels - pixel < RUN ? u.pixels - pixel : RUN;
         for (int block = 0, half = 0; block < o->blocks;) {
             const int full = cut(o, block, &half);
-            u.dy = dy + ((size_t)block * u.pixels + pixel) * BLOCK;
-            u.dw = dw + (size_t)block * (size_t)u.c.blocks * BLOCK * BLOCK;
+            u.dy = dy + ((size_t)block * u.pixels + pixel) * LANES;
+            u.dw = dw + (size_t)block * (size_t)u.c.blocks * LANES * LANES;
             run_shapes[half][full](&u);
             block += full + half;
         }
@@ -300,7 +307,7 @@ static mbt_status create(const mbt_conv_desc *desc, mbt_op op, int n_images, voi
 static const char *implementation(const void *opaque)
 {
     (void)opaque;
-    return "avx512:pointwise";
+    return LANES == 16 ? "avx512:pointwise" : "avx2:pointwise";
 }
 
 static size_t no_scratch(const void *opaque)
@@ -320,19 +327,19 @@ static size_t prepared(const void *opaque)
     return self->op == MBT_OP_CONV_BACKWARD_DATA ? weights_floats(&self->desc) : 0;
 }
 
-/* [S][O/16][C/16][c][o] to [S][C/16][O/16][o][c]. */
+/* [S][O/B][C/B][c][o] to [S][C/B][O/B][o][c]. */
 static void prepare(void *opaque, const float *stored, float *to, void *scratch)
 {
     const struct instance *self = opaque;
     const int n_o = side_of(&self->desc.out).blocks, n_c = side_of(&self->desc.in).blocks;
     (void)scratch;
     for (int s = 0; s < self->desc.in.sections; s++) {
-        for (int block = 0; block < n_o * n_c; block++, stored += BLOCK * BLOCK) {
+        for (int block = 0; block < n_o * n_c; block++, stored += LANES * LANES) {
             const int o = block / n_c, c = block % n_c;
             float *at =
-                to + ((size_t)s * (size_t)(n_o * n_c) + (size_t)(c * n_o + o)) * (BLOCK * BLOCK);
-            for (int i = 0; i < BLOCK * BLOCK; i++) {
-                at[(i % BLOCK) * BLOCK + i / BLOCK] = stored[i];
+                to + ((size_t)s * (size_t)(n_o * n_c) + (size_t)(c * n_o + o)) * (LANES * LANES);
+            for (int i = 0; i < LANES * LANES; i++) {
+                at[(i % LANES) * LANES + i / LANES] = stored[i];
             }
         }
     }
@@ -361,8 +368,8 @@ static void run_data(const struct instance *self, const mbt_conv_args *args)
                        (size_t)i * mbt_layout_image(to),
                 .c = side_of(from),
                 .pixels = (size_t)to->h * (size_t)to->w,
-                .low = _mm512_set1_ps(activation_low(act)),
-                .high = _mm512_set1_ps(activation_high(act)),
+                .low = vec_all(activation_low(act)),
+                .high = vec_all(activation_high(act)),
             };
             multiply_image(job, &o, bias);
         }
@@ -373,18 +380,23 @@ static void run_weights(const struct instance *self, const mbt_conv_args *args)
 {
     const mbt_layout *in = &self->desc.in, *out = &self->desc.out;
     const size_t section = weights_floats(&self->desc) / (size_t)in->sections;
+    const size_t pixels = (size_t)in->h * (size_t)in->w;
+    const int images = pixels < RUN ? (int)(RUN / pixels) : 1;
     const struct side o = side_of(out);
     memset(args->weights, 0, weights_floats(&self->desc) * sizeof(float));
     for (int s = 0; s < in->sections; s++) {
-        for (int i = 0; i < self->n_images; i++) {
-            const struct run run = {.dw = args->weights + (size_t)s * section,
-                                    .c = side_of(in),
-                                    .pixels = (size_t)in->h * (size_t)in->w};
-            correlate_image((const float *)args->in.data + (size_t)s * args->in.section +
-                                (size_t)i * mbt_layout_image(in),
-                            (const float *)args->out.data + (size_t)s * args->out.section +
-                                (size_t)i * mbt_layout_image(out),
-                            run, &o);
+        struct run run = {.in = (const float *)args->in.data + (size_t)s * args->in.section,
+                          .dy = (const float *)args->out.data + (size_t)s * args->out.section,
+                          .dw = args->weights + (size_t)s * section,
+                          .c = side_of(in),
+                          .pixels = pixels,
+                          .in_image = mbt_layout_image(in),
+                          .dy_image = mbt_layout_image(out)};
+        for (int i = 0; i < self->n_images; i += images) {
+            run.images = self->n_images - i < images ? self->n_images - i : images;
+            correlate(run, &o);
+            run.in += (size_t)images * run.in_image;
+            run.dy += (size_t)images * run.dy_image;
         }
     }
 }
@@ -399,7 +411,7 @@ static void run(void *opaque, const mbt_conv_args *args)
     }
 }
 
-const mbt_conv_ops mbt_pointwise_avx512 = {
+const mbt_conv_ops AT_LEVEL(mbt_pointwise) = {
     .create = create,
     .destroy = free,
     .implementation = implementation,
