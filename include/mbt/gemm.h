@@ -15,6 +15,12 @@ mbt_status mbt_gemm(mbt_gemm_form a_form, mbt_gemm_form b_form, int m, int n, in
                     const float *a, const float *b, float beta, float *c,
                     mbt_error *err) MBT_WARN_UNUSED;
 
+/* The same where the product is known to be symmetric, c [n][n] with it: less than the whole is
+ * computed, in rows of blocks as far as the diagonal, and the rest is its mirror image. */
+mbt_status mbt_gemm_symmetric(mbt_gemm_form a_form, mbt_gemm_form b_form, int n, int k, float alpha,
+                              const float *a, const float *b, float beta, float *c,
+                              mbt_error *err) MBT_WARN_UNUSED;
+
 /* Has the library make the code of its products now and not with the first of them, but for that
  * of two transposed matrices, which training does not multiply: takes some memory for good.
  * MBT_FAILURE without it. */

@@ -6,9 +6,9 @@
  *       x <- (a + b x x' + c (x x')^2) x,  a, b, c = 3.4445, -4.7750, 2.0315,  from u / |u|
  *   w -= lr * rate * |w| / |o| * o, then w is scaled back to its size before the step
  *
- * A matrix is a section of a dense or grouped convolution: inputs and taps by outputs. Groups that
- * share a section are blocks of one block-diagonal matrix, which stays one. What is no matrix, the
- * depthwise weights and those of one dimension, and the classifier go by SGD (optim.h).
+ * A matrix is a dense convolution or a group of a grouped one: inputs and taps by outputs. What is
+ * no matrix, the depthwise weights and those of one dimension, and the classifier go by SGD
+ * (optim.h).
  *
  * Deviation: a step's size is a fraction of the matrix's, which keeps its size, as in
  * KellerJordan/cifar10-airbench: batch norm follows every such layer, so only the direction counts,

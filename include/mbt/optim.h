@@ -43,7 +43,7 @@ double mbt_optim_decay(const mbt_slice *slice, const mbt_config *config);
  * depthwise. */
 bool mbt_optim_is_matrix(const mbt_slice *slice);
 
-/* In double, in blocks of fixed size and order. n: a multiple of 16. */
+/* In double, in blocks of fixed size and order. */
 double mbt_optim_sum_of_squares(const float *x, size_t n);
 
 #endif

@@ -5,7 +5,6 @@
  * same bits. Padding stays zero: its gradient, weight and momentum are. */
 #include "mbt/optim.h"
 
-#include <assert.h>
 #include <math.h>
 
 typedef struct constants {
@@ -78,14 +77,17 @@ double mbt_optim_sum_of_squares(const float *x, size_t n)
 {
     enum { BLOCK = 4096, LANES = 16 };
     double sum = 0;
-    assert(n % LANES == 0); /* slices are stored so */
     for (size_t at = 0; at < n; at += BLOCK) {
         const size_t end = n - at < BLOCK ? n : at + BLOCK;
         double lane[LANES] = {0};
-        for (size_t i = at; i < end; i += LANES) {
+        size_t i = at;
+        for (; i + LANES <= end; i += LANES) {
             for (size_t l = 0; l < LANES; l++) {
                 lane[l] += (double)x[i + l] * (double)x[i + l];
             }
+        }
+        for (; i < end; i++) {
+            lane[i % LANES] += (double)x[i] * (double)x[i];
         }
         for (size_t width = LANES / 2; width > 0; width /= 2) {
             for (size_t l = 0; l < width; l++) {

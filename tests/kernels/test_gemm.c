@@ -98,6 +98,38 @@ static void products_are_sums(void **state)
     }
 }
 
+/* x x', or x' x, of sizes that are cut into blocks and that are not; onto a symmetric matrix. */
+static void symmetric_products_are_the_same(void **state)
+{
+    static const int sizes[] = {5, 96, 160, 170, 333};
+    const int k = 48;
+    mbt_error err = {0};
+    (void)state;
+    for (size_t i = 0; i < 2 * (sizeof sizes / sizeof *sizes); i++) {
+        const int n = sizes[i / 2];
+        const size_t floats = (size_t)n * (size_t)n;
+        const mbt_gemm_form a = i % 2 == 0 ? MBT_GEMM_AS_IS : MBT_GEMM_TRANSPOSED;
+        const mbt_gemm_form b = i % 2 == 0 ? MBT_GEMM_TRANSPOSED : MBT_GEMM_AS_IS;
+        float *x = draw((size_t)(n * k), 1), *got = draw(floats, 2), *want = draw(floats, 2);
+        for (int row = 0; row < n; row++) {
+            for (int col = 0; col < row; col++) {
+                got[col * n + row] = want[col * n + row] = got[row * n + col];
+            }
+        }
+        assert_int_equal(mbt_gemm(a, b, n, n, k, 0.5F, x, x, 2, want, &err), MBT_OK);
+        assert_int_equal(mbt_gemm_symmetric(a, b, n, k, 0.5F, x, x, 2, got, &err), MBT_OK);
+        for (int row = 0; row < n; row++) {
+            for (int col = 0; col < n; col++) {
+                assert_true(fabsf(got[row * n + col] - want[row * n + col]) < 1e-4F);
+                assert_true(got[row * n + col] == got[col * n + row]);
+            }
+        }
+        free(x);
+        free(got);
+        free(want);
+    }
+}
+
 static volatile sig_atomic_t n_signals;
 
 static void count(int number)
@@ -139,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_are_sums),
+        cmocka_unit_test(symmetric_products_are_the_same),
         cmocka_unit_test(signals_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@ static const struct {
               {32, 32, 1, 1, 1, MBT_FORM_DENSE}, {48, 8, 3, 1, 1, MBT_FORM_DENSE},
               {64, 24, 1, 2, 2, MBT_FORM_DENSE}, {24, 64, 1, 2, 2, MBT_FORM_DENSE},
               {32, 16, 1, 4, 1, MBT_FORM_DENSE}, {16, 8, 3, 2, 2, MBT_FORM_DENSE},
+              {24, 24, 3, 8, 2, MBT_FORM_DENSE}, {20, 40, 1, 4, 1, MBT_FORM_DENSE},
               {8, 3, 3, 1, 1, MBT_FORM_IMAGE},   {32, 3, 3, 1, 1, MBT_FORM_IMAGE}};
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0], STEPS = 3 };
 
@@ -160,22 +161,17 @@ static void newton_schulz(int rows, int cols, double *x)
     free(y);
 }
 
-/* The matrix of a section of a slice, with zeros between its groups; sets or gets an element. */
-static double *section_of(const mbt_slice *slice, int section, const float *canonical, int *rows,
-                          int *cols)
+/* The matrix of a group of a slice: outputs by inputs and taps, as the canonical form has it. */
+static double *group_of(const mbt_slice *slice, int group, const float *canonical, int *rows,
+                        int *cols)
 {
-    const int taps = slice->dims[2] * slice->dims[3], groups = slice->in.c / slice->dims[1];
-    const int share = groups / slice->in.sections, outputs = slice->dims[0] / groups;
-    const int columns = slice->dims[1] * taps;
-    *rows = outputs * share;
-    *cols = columns * share;
-    double *matrix = calloc((size_t)*rows * (size_t)*cols, sizeof *matrix);
+    *cols = slice->dims[1] * slice->dims[2] * slice->dims[3];
+    *rows = slice->dims[0] / (slice->in.c / slice->dims[1]);
+    const size_t n = (size_t)*rows * (size_t)*cols;
+    double *matrix = calloc(n, sizeof *matrix);
     assert_non_null(matrix);
-    for (int o = 0; o < *rows; o++) {
-        for (int i = 0; i < columns; i++) {
-            matrix[(size_t)o * (size_t)*cols + (size_t)(o / outputs * columns + i)] =
-                (double)canonical[(size_t)(section * *rows + o) * (size_t)columns + (size_t)i];
-        }
+    for (size_t i = 0; i < n; i++) {
+        matrix[i] = (double)canonical[(size_t)group * n + i];
     }
     return matrix;
 }
@@ -189,13 +185,13 @@ static double size_of(const double *x, size_t n)
     return sqrt(sum);
 }
 
-static void check_section(const mbt_slice *slice, int section, const float *before,
-                          const float *followed, const float *after, bool tall)
+static void check_group(const mbt_slice *slice, int group, const float *before,
+                        const float *followed, const float *after, bool tall)
 {
     int rows, cols;
-    double *w = section_of(slice, section, before, &rows, &cols);
-    double *u = section_of(slice, section, followed, &rows, &cols);
-    double *got = section_of(slice, section, after, &rows, &cols);
+    double *w = group_of(slice, group, before, &rows, &cols);
+    double *u = group_of(slice, group, followed, &rows, &cols);
+    double *got = group_of(slice, group, after, &rows, &cols);
     const size_t n = (size_t)rows * (size_t)cols;
     if (tall) { /* of the turned matrix it comes to the same */
         double *turned = calloc(n, sizeof *turned);
@@ -218,7 +214,7 @@ static void check_section(const mbt_slice *slice, int section, const float *befo
     const double back = size / size_of(w, n);
     for (size_t i = 0; i < n; i++) {
         if (fabs(got[i] - back * w[i]) > 2e-5 * size) {
-            fail_msg("%d x %d, section %d, element %zu: got %g, wanted %g", rows, cols, section, i,
+            fail_msg("%d x %d, group %d, element %zu: got %g, wanted %g", rows, cols, group, i,
                      got[i], back * w[i]);
         }
     }
@@ -258,8 +254,8 @@ static void check_second(bool nesterov, int block)
         for (size_t k = 0; k < slice->count; k++) {
             g2[k] = nesterov ? 0.81F * g1[k] + 1.9F * g2[k] : 0.9F * g1[k] + g2[k];
         }
-        for (int s = 0; s < slice->out.sections; s++) {
-            check_section(slice, s, before, g2, after, shapes[i].outputs > shapes[i].inputs);
+        for (int g = 0; g < shapes[i].groups; g++) {
+            check_group(slice, g, before, g2, after, shapes[i].outputs > shapes[i].inputs);
         }
         mbt_slice_pack(slice, after, earlier); /* padding and what is between groups: zero */
         assert_memory_equal(earlier + slice->offset, f.blocks.weights + slice->offset,

@@ -6,23 +6,76 @@
 
 #include "mbt/signals.h"
 
-mbt_status mbt_gemm(mbt_gemm_form a_form, mbt_gemm_form b_form, int m, int n, int k, float alpha,
-                    const float *a, const float *b, float beta, float *c, mbt_error *err)
+/* A matrix as it lies in memory, or what is stored is its transpose; `stride` floats from row to
+ * row. */
+struct stored {
+    mbt_gemm_form form;
+    const float *at;
+    int stride;
+};
+
+static mbt_status multiply(struct stored a, struct stored b, int m, int n, int k, float alpha,
+                           float beta, float *c, int c_stride, mbt_error *err)
 {
-    const bool a_turned = a_form == MBT_GEMM_TRANSPOSED, b_turned = b_form == MBT_GEMM_TRANSPOSED;
     /* oneDNN's loops of these products use the stack pointer for other things: the frame of a
      * signal that meets one is written into the heap, or nowhere. So none comes before the
      * product's end. */
     sigset_t before;
     mbt_signals_hold(&before);
-    const dnnl_status_t status =
-        dnnl_sgemm(a_turned ? 'T' : 'N', b_turned ? 'T' : 'N', m, n, k, alpha, a, a_turned ? m : k,
-                   b, b_turned ? k : n, beta, c, n);
+    const dnnl_status_t status = dnnl_sgemm(
+        a.form == MBT_GEMM_TRANSPOSED ? 'T' : 'N', b.form == MBT_GEMM_TRANSPOSED ? 'T' : 'N', m, n,
+        k, alpha, a.at, a.stride, b.at, b.stride, beta, c, c_stride);
     mbt_signals_release(&before);
     return status == dnnl_success
                ? MBT_OK
                : mbt_fail(err, MBT_FAILURE, "product of matrices %d x %d x %d: oneDNN status %d", m,
                           k, n, (int)status);
+}
+
+mbt_status mbt_gemm(mbt_gemm_form a_form, mbt_gemm_form b_form, int m, int n, int k, float alpha,
+                    const float *a, const float *b, float beta, float *c, mbt_error *err)
+{
+    const struct stored left = {a_form, a, a_form == MBT_GEMM_TRANSPOSED ? m : k};
+    const struct stored right = {b_form, b, b_form == MBT_GEMM_TRANSPOSED ? k : n};
+    return multiply(left, right, m, n, k, alpha, beta, c, n, err);
+}
+
+/* What stands right of the diagonal in rows [0, end), from what is below it in rows [first, end).
+ * In squares: whole columns would miss the cache. */
+static void mirror(int n, int first, int end, float *c)
+{
+    enum { SQUARE = 16 };
+    for (int top = first; top < end; top += SQUARE) {
+        const int bottom = top + SQUARE < end ? top + SQUARE : end;
+        for (int left = 0; left < bottom; left += SQUARE) {
+            for (int row = top; row < bottom; row++) {
+                for (int col = left; col < left + SQUARE && col < row; col++) {
+                    c[(size_t)col * (size_t)n + (size_t)row] =
+                        c[(size_t)row * (size_t)n + (size_t)col];
+                }
+            }
+        }
+    }
+}
+
+mbt_status mbt_gemm_symmetric(mbt_gemm_form a_form, mbt_gemm_form b_form, int n, int k, float alpha,
+                              const float *a, const float *b, float beta, float *c, mbt_error *err)
+{
+    enum { LEAST_ROWS = 80, MOST_BLOCKS = 8 }; /* narrower products reach less of the peak */
+    const bool a_turned = a_form == MBT_GEMM_TRANSPOSED;
+    const int fit = n / LEAST_ROWS > 1 ? n / LEAST_ROWS : 1;
+    const int blocks = fit < MOST_BLOCKS ? fit : MOST_BLOCKS, rows = (n + blocks - 1) / blocks;
+    const struct stored right = {b_form, b, b_form == MBT_GEMM_TRANSPOSED ? k : n};
+    mbt_status status = MBT_OK;
+    for (int first = 0; first < n && status == MBT_OK; first += rows) {
+        const int end = first + rows < n ? first + rows : n;
+        const struct stored left = {a_form, a + (size_t)first * (a_turned ? 1 : (size_t)k),
+                                    a_turned ? n : k};
+        status = multiply(left, right, end - first, end, k, alpha, beta,
+                          c + (size_t)first * (size_t)n, n, err);
+        mirror(n, first, end, c);
+    }
+    return status;
 }
 
 mbt_status mbt_gemm_prepare(mbt_error *err)
