@@ -18,16 +18,22 @@ enum { STAGES = 3, MOST_BLOCKS = 100 };
 struct igcv1 {
     int l, m;
     bool identity; /* "+Ident.": residual blocks of two units */
-    bool regular;  /* RegConv: C = M, L = 1 */
 };
+
+/* RegConv, L = 1: the primary convolution is an ordinary one, and the secondary would only scale
+ * each channel, which batch norm does. */
+static bool is_regular(const struct igcv1 *f)
+{
+    return f->l == 1;
+}
 
 /* A unit as far as its batch norm, whose node is the result; `part` begins its nodes' names. */
 static int unit(mbt_graph *graph, const struct igcv1 *f, int in, const char *prefix,
                 const char *part, int c_out, int stride, int m)
 {
     char primary[MBT_NODE_NAME_BYTES], last[24];
-    (void)snprintf(last, sizeof last, "%s%s", part, f->regular ? "conv" : "secondary");
-    if (f->regular) {
+    (void)snprintf(last, sizeof last, "%s%s", part, is_regular(f) ? "conv" : "secondary");
+    if (is_regular(f)) {
         return mbt_conv_bn(graph, in, prefix, last, c_out, 3, stride, 1);
     }
     (void)snprintf(primary, sizeof primary, "%s.%sprimary", prefix, part);
@@ -38,7 +44,7 @@ static int unit(mbt_graph *graph, const struct igcv1 *f, int in, const char *pre
 /* The second reordering. */
 static int reorder(mbt_graph *graph, const struct igcv1 *f, int x, int m)
 {
-    return f->regular ? x : mbt_graph_shuffle(graph, x, m);
+    return is_regular(f) ? x : mbt_graph_shuffle(graph, x, m);
 }
 
 static int plain_block(mbt_graph *graph, const struct igcv1 *f, int in, const char *prefix,
@@ -129,12 +135,12 @@ static mbt_status build(const mbt_arch_request *request, const void *family, mbt
     const mbt_arch_row mbt_arch_igcv1_##symbol = {"igcv1_" #symbol, "IGCV1, " title, build,        \
                                                   &symbol};
 
-ROW(l4m8, "L 4, M 8", {4, 8, false, false})
-ROW(l24m2, "L 24, M 2", {24, 2, false, false})
-ROW(l24m2_ident, "L 24, M 2, with identity shortcuts", {24, 2, true, false})
-ROW(l32m26, "L 32, M 26", {32, 26, false, false})
-ROW(l100m2, "L 100, M 2", {100, 2, false, false})
-ROW(l450m2, "L 450, M 2", {450, 2, false, false})
-ROW(regconv_w16, "ordinary convolutions of width 16", {1, 16, false, true})
-ROW(regconv_w18, "ordinary convolutions of width 18", {1, 18, false, true})
-ROW(regconv_w18_ident, "width 18, with identity shortcuts", {1, 18, true, true})
+ROW(l4m8, "L 4, M 8", {4, 8, false})
+ROW(l24m2, "L 24, M 2", {24, 2, false})
+ROW(l24m2_ident, "L 24, M 2, with identity shortcuts", {24, 2, true})
+ROW(l32m26, "L 32, M 26", {32, 26, false})
+ROW(l100m2, "L 100, M 2", {100, 2, false})
+ROW(l450m2, "L 450, M 2", {450, 2, false})
+ROW(regconv_w16, "ordinary convolutions of width 16", {1, 16, false})
+ROW(regconv_w18, "ordinary convolutions of width 18", {1, 18, false})
+ROW(regconv_w18_ident, "width 18, with identity shortcuts", {1, 18, true})
