@@ -22,6 +22,10 @@ typedef struct mbt_binding {
 /* This process's own. n_cores is 0 where the operating system does not say. */
 void mbt_binding_read(const char *host, int threads, mbt_binding *binding);
 
+/* The model of this host's processor as it gives it, "AMD EPYC 7763 64-Core Processor", or
+ * "unknown"; virtual machines may shorten it. */
+void mbt_binding_processor(char *name, size_t bytes);
+
 /* True when every thread of every rank can have a core of its own. Otherwise `why` says the worst:
  * a rank with more threads than cores, two ranks bound to one core, more threads than cores on a
  * host. */

@@ -13,7 +13,7 @@
 #include "mbt/predictions.h"
 #include "mbt/status.h"
 
-enum { MBT_RECORD_NAME_BYTES = 64, MBT_RECORD_TEXT_BYTES = 4096 };
+enum { MBT_RECORD_NAME_BYTES = 64, MBT_RECORD_PROCESSOR_BYTES = 128, MBT_RECORD_TEXT_BYTES = 4096 };
 
 /* Attributes of the same names. */
 typedef struct mbt_record_facts {
@@ -21,6 +21,9 @@ typedef struct mbt_record_facts {
     char data_digest[MBT_DIGEST_TEXT];
     char arithmetic[MBT_RECORD_NAME_BYTES]; /* of the convolutions: "fp32", "bf16"; "" in the files
                                                of older runs */
+    /* Of the host of rank zero, and the level of the kernels, "AMD EPYC 7763 64-Core Processor,
+     * avx2", in the process that wrote the file; "" in the files of older runs. */
+    char processor[MBT_RECORD_PROCESSOR_BYTES];
     int64_t parameters, macs;               /* trained; multiply-accumulates of one image */
     int64_t ranks;                          /* of the process that wrote the file */
     char provenance[MBT_RECORD_TEXT_BYTES]; /* of that process */

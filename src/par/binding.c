@@ -28,16 +28,29 @@ static void find_cores(hwloc_topology_t topology, hwloc_const_bitmap_t mine, mbt
     }
 }
 
+/* NULL where there is none. Cores that a batch system forbids are in it too: numbers are then the
+ * same on all ranks. */
+static hwloc_topology_t load_topology(void)
+{
+    hwloc_topology_t topology = NULL;
+    if (hwloc_topology_init(&topology) != 0) {
+        return NULL;
+    }
+    if (hwloc_topology_set_flags(topology, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED) != 0 ||
+        hwloc_topology_load(topology) != 0) {
+        hwloc_topology_destroy(topology);
+        return NULL;
+    }
+    return topology;
+}
+
 void mbt_binding_read(const char *host, int threads, mbt_binding *binding)
 {
     *binding = (mbt_binding){.threads = threads};
     (void)snprintf(binding->host, sizeof binding->host, "%s", host);
-    hwloc_topology_t topology = NULL;
+    hwloc_topology_t topology = load_topology();
     hwloc_bitmap_t mine = hwloc_bitmap_alloc();
-    /* Cores that a batch system forbids are counted too: numbers are then the same on all ranks. */
-    if (mine != NULL && hwloc_topology_init(&topology) == 0 &&
-        hwloc_topology_set_flags(topology, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED) == 0 &&
-        hwloc_topology_load(topology) == 0 &&
+    if (mine != NULL && topology != NULL &&
         hwloc_get_cpubind(topology, mine, HWLOC_CPUBIND_PROCESS) == 0) {
         find_cores(topology, mine, binding);
     }
@@ -45,6 +58,24 @@ void mbt_binding_read(const char *host, int threads, mbt_binding *binding)
         hwloc_topology_destroy(topology);
     }
     hwloc_bitmap_free(mine);
+}
+
+/* hwloc tells the model of a package, or of the machine where packages are hidden. */
+void mbt_binding_processor(char *name, size_t bytes)
+{
+    hwloc_topology_t topology = load_topology();
+    const char *model = NULL;
+    if (topology != NULL) {
+        const hwloc_obj_t package = hwloc_get_obj_by_type(topology, HWLOC_OBJ_PACKAGE, 0);
+        model = package != NULL ? hwloc_obj_get_info_by_name(package, "CPUModel") : NULL;
+        model = model != NULL
+                    ? model
+                    : hwloc_obj_get_info_by_name(hwloc_get_root_obj(topology), "CPUModel");
+    }
+    (void)snprintf(name, bytes, "%s", model != NULL ? model : "unknown");
+    if (topology != NULL) {
+        hwloc_topology_destroy(topology);
+    }
 }
 
 /* The first rank after `first` that is bound as tightly to a core of its, or -1. A rank with more

@@ -12,8 +12,8 @@ enum { README_BYTES_MAX = 1 << 20, LINE_BYTES = 8192 };
 
 /* The head of the table that README.md must have; lines behind it are entries. */
 static const char head[] = "| run | network | data | params, M | MACs, M | epochs | seed | "
-                           "test top-1, % | top-5, % | hours | commit | command |\n"
-                           "|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+                           "test top-1, % | top-5, % | hours | processor | commit | command |\n"
+                           "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
 
 /* "abc123" of the provenance's "commit: abc123"; "-" when there is none. */
 static void commit_of(const mbt_outcome *run, char *out, size_t bytes)
@@ -48,16 +48,17 @@ static void put_commands(const mbt_outcome *run, FILE *out)
 static void put_line(const mbt_outcome *run, FILE *out)
 {
     const mbt_metrics_row *row = &run->metrics.rows[run->row];
-    const char *name = mbt_outcome_name(run);
+    const char *name = mbt_outcome_name(run), *processor = run->facts.processor;
     char commit[64], network[2 * MBT_RECORD_NAME_BYTES];
     mbt_outcome_network(run, network, sizeof network);
     commit_of(run, commit, sizeof commit);
     (void)fprintf(out,
                   "| [%s](%s.svg) ([csv](%s.csv)) | %s | %s | %.2f | %.1f | "
-                  "%" PRId64 " | %" PRId64 " | **%.2f** | %.2f | %.2f | %s | ",
+                  "%" PRId64 " | %" PRId64 " | **%.2f** | %.2f | %.2f | %s | %s | ",
                   name, name, name, network, run->facts.data_set,
                   (double)run->facts.parameters / 1e6, (double)run->facts.macs / 1e6, row->epoch,
-                  run->config.train.seed, row->test_top1, row->test_top5, run->hours, commit);
+                  run->config.train.seed, row->test_top1, row->test_top5, run->hours,
+                  processor[0] != '\0' ? processor : "not recorded", commit);
     put_commands(run, out);
     (void)fputs(" |\n", out);
 }

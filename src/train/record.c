@@ -21,6 +21,7 @@ static const struct fact {
     {"data_set", offsetof(mbt_record_facts, data_set), MBT_RECORD_NAME_BYTES, false},
     {"data_digest", offsetof(mbt_record_facts, data_digest), MBT_DIGEST_TEXT, false},
     {"arithmetic", offsetof(mbt_record_facts, arithmetic), MBT_RECORD_NAME_BYTES, true},
+    {"processor", offsetof(mbt_record_facts, processor), MBT_RECORD_PROCESSOR_BYTES, true},
     {"parameters", offsetof(mbt_record_facts, parameters), 0, false},
     {"macs", offsetof(mbt_record_facts, macs), 0, false},
     {"ranks", offsetof(mbt_record_facts, ranks), 0, false},

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mbt/binding.h"
 #include "mbt/setup.h"
 
 void mbt_setup_facts(const mbt_setup *setup, const char *provenance, mbt_record_facts *facts)
@@ -16,6 +17,12 @@ void mbt_setup_facts(const mbt_setup *setup, const char *provenance, mbt_record_
     const mbt_plan *plan = setup->plan != NULL ? setup->plan : setup->evaluator;
     (void)snprintf(facts->arithmetic, sizeof facts->arithmetic, "%s",
                    plan->options.bf16 ? "bf16" : "fp32");
+    if (mbt_comm_rank(setup->comm) == 0) { /* it writes; looking takes a large node a while */
+        char model[MBT_RECORD_NAME_BYTES];
+        mbt_binding_processor(model, sizeof model);
+        (void)snprintf(facts->processor, sizeof facts->processor, "%s, %s", model,
+                       mbt_isa_name(plan->options.isa));
+    }
     (void)snprintf(facts->provenance, sizeof facts->provenance, "%s", provenance);
 }
 

@@ -42,15 +42,20 @@ for n in (1, 3):
         assert first is None or all((first[k] == test[k]).all() for k in test)
         first = test
 PY
-# The command is one that a shell takes again, whatever is in its words.
+# The command is one that a shell takes again, whatever is in its words; the processor is the one that Linux
+# names, with the kernels that ran.
 mkdir "a 'folder'"
-expect 0 ranks 1 small.json --set train.max_steps=1 --set "run.folder=a 'folder'/run"
-"$python" - <<'PY' || die "the recorded command"
+expect 0 ranks 1 small.json --set train.max_steps=1 --set plan.kernels=x86-64 --set "run.folder=a 'folder'/run"
+"$python" - <<'PY' || die "the recorded command or processor"
 import shlex
 import h5py
 
 with h5py.File("a 'folder'/run/about.h5") as a:
     words = shlex.split(a.attrs["commands"].decode())
+    processor = a.attrs["processor"].decode()
+with open("/proc/cpuinfo") as f:
+    model = [line.split(":", 1)[1].strip() for line in f if line.startswith("model name")]
+assert processor == f"{model[0]}, x86-64", processor
 assert words[-1] == "run.folder=a 'folder'/run" and words[:2] == ["mbtrain", "small.json"], words
 PY
 echo "$name: all as wanted"
