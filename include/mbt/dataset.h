@@ -124,6 +124,11 @@ typedef struct mbt_dataset_source {
     } split[2];                                /* train, test */
 } mbt_dataset_source;
 
+/* Name, classes and source alone, for makers that have not looked at their samples yet. MBT_DATA
+ * names the first that no file may have. */
+mbt_status mbt_dataset_check_header(const mbt_dataset_source *source,
+                                    mbt_error *err) MBT_WARN_UNUSED;
+
 /* Computes mean, deviation and digest and writes the file in one replacement. */
 mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path,
                              mbt_error *err) MBT_WARN_UNUSED;

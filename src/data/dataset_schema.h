@@ -54,8 +54,7 @@ mbt_status dataset_compare_moments(const mbt_dataset *dataset, const dataset_cou
 mbt_status dataset_found_moments(const dataset_counts *counts, int channels, const char *path,
                                  double *mean, double *deviation, mbt_error *err) MBT_WARN_UNUSED;
 
-/* Names and numbers of classes of a data set being written, and its attributes. */
-mbt_status dataset_check_header(const mbt_dataset_source *source, mbt_error *err) MBT_WARN_UNUSED;
+/* The attributes of a data set being written. */
 mbt_status dataset_write_attributes(mbt_store *store, const mbt_dataset_source *source,
                                     int64_t schema, const double *mean, const double *deviation,
                                     const char *digest, mbt_error *err) MBT_WARN_UNUSED;

@@ -31,7 +31,7 @@ static mbt_status check_labels(const char *what, const int32_t *labels, int64_t 
     return MBT_OK;
 }
 
-mbt_status dataset_check_header(const mbt_dataset_source *source, mbt_error *err)
+mbt_status mbt_dataset_check_header(const mbt_dataset_source *source, mbt_error *err)
 {
     if (source->n_classes < DATASET_CLASSES_MIN || source->n_classes > MBT_CLASSES_MAX ||
         source->n_coarse < 0 || source->n_coarse > MBT_CLASSES_MAX) {
@@ -61,7 +61,7 @@ static mbt_status check_source(const mbt_dataset_source *source, mbt_error *err)
                         source->height, source->width, source->channels, DATASET_SIDE_MAX,
                         DATASET_SIDE_MAX, MBT_CHANNELS_MAX);
     }
-    mbt_status status = dataset_check_header(source, err);
+    mbt_status status = mbt_dataset_check_header(source, err);
     for (int s = 0; s < 2 && !status; s++) {
         int64_t n = source->split[s].n;
         if (n < 1 || n > DATASET_SAMPLES_MAX) {

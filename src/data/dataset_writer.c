@@ -31,7 +31,7 @@ mbt_status mbt_dataset_writer_create(const mbt_dataset_source *header, const cha
                                      mbt_dataset_writer **writer, mbt_error *err)
 {
     mbt_dataset_writer *made = NULL;
-    mbt_status status = dataset_check_header(header, err);
+    mbt_status status = mbt_dataset_check_header(header, err);
     if (status) {
         (void)mbt_error_prefix(err, "%s", path);
         return status;

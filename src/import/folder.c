@@ -242,8 +242,11 @@ static mbt_status take_all(struct import *import, const struct folder_tree tree[
                                .channels = RGB,
                                .n_classes = (int)tree[0].n_classes,
                                .class_names = names};
-    mbt_status status = o->square > 0 ? take_room(import, tree, err)
-                                      : mbt_dataset_writer_create(&made, out, &import->writer, err);
+    mbt_status status = mbt_dataset_check_header(&made, err); /* before hours of decoding */
+    if (status == MBT_OK) {
+        status = o->square > 0 ? take_room(import, tree, err)
+                               : mbt_dataset_writer_create(&made, out, &import->writer, err);
+    }
     for (int s = 0; s < 2 && status == MBT_OK; s++) {
         status = take_tree(import, s, &tree[s], err);
     }

@@ -3,7 +3,7 @@
  * call that matters, so that no loop has a branch.
  *
  * This folder is compiled once for AVX-512 and once for AVX2: CMake sets MBT_LEVEL, the suffix of
- * the functions' names. lanes16.h and lanes8.h have the same functions:
+ * the functions' names, and MBT_LANES. lanes16.h and lanes8.h have the same functions:
  *
  *     vec_zero, vec_all, vec_load, vec_store          load and store at addresses of whole vectors;
  *     vec_load_any, vec_store_any, vec_stream         at any; past the caches
@@ -25,7 +25,7 @@
 
 #include "kernels/passes.h"
 
-#ifdef __AVX512F__
+#if MBT_LANES == 16 /* not by __AVX512F__: -march=native may set that in both */
 #include "kernels/vector/lanes16.h"
 #else
 #include "kernels/vector/lanes8.h"
