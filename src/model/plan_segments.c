@@ -99,14 +99,22 @@ static int sections_added(const struct build *b, int x)
                     : b->plan->values[b->value_of[b->graph->nodes[add].in[side]]].layout.sections;
 }
 
-/* Sections of the map that an op reads. A depthwise convolution and a pool go channel by channel:
- * they take the sections of what is added to their input, or else of whoever reads them, so that
- * nothing moves in between. */
+/* Whether an op can read a map in so many sections: channel by channel in any, a convolution when
+ * none of its groups is cut. */
+static bool can_read(const mbt_graph *graph, int node, int sections)
+{
+    return by_channel(graph, node) ||
+           (graph->nodes[node].kind == MBT_NODE_CONV && graph->nodes[node].groups % sections == 0);
+}
+
+/* Sections of the map that an op reads: of what is added to its input where it can, so that nothing
+ * moves; a depthwise convolution and a pool, which go channel by channel, take those of whoever
+ * reads them. */
 static int sections_read(const struct build *b, int node)
 {
     const mbt_graph *graph = b->graph;
-    const int added = by_channel(graph, node) ? sections_added(b, graph->nodes[node].in[0]) : 0;
-    if (added > 0) {
+    const int added = sections_added(b, graph->nodes[node].in[0]);
+    if (added > 0 && can_read(graph, node, added)) {
         return added;
     }
     while (node >= 0 && by_channel(graph, node)) {

@@ -8,7 +8,7 @@
 #include "mbt/arch.h"
 #include "mbt/exec.h"
 
-enum { NETWORK_GROUP_MAX = 16, NETWORK_GROUP = 6, NETWORK_CLASSES = 10, NETWORK_FAMILIES = 8 };
+enum { NETWORK_GROUP_MAX = 16, NETWORK_GROUP = 6, NETWORK_CLASSES = 10, NETWORK_FAMILIES = 10 };
 
 /* What is asked for; zero means: "1.0", width 1, no dropout, input of 3 x 16 x 16, a group of 6. */
 typedef struct network_wish {

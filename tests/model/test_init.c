@@ -143,7 +143,8 @@ static void deviations_follow_the_formula(void **state)
     }
 }
 
-/* The formulas once more with numbers from networks.md, so that both sides cannot share a mistake.
+/* The formulas once more with numbers worked out by hand, so that both sides cannot share a
+ * mistake.
  */
 static void deviations_of_known_layers(void **state)
 {

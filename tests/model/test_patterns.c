@@ -105,6 +105,14 @@ static void grouped_residual_behind_a_shuffle(mbt_graph *g)
     (void)mbt_graph_pool(g, conv_bn(g, y, "d", 32, 1, 2));
 }
 
+/* What is added lies in one section, which the last convolution would rather have in two. */
+static void sum_read_in_two_groups(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
+    const int a = mbt_graph_add(g, conv_bn(g, x, "a", CHANNELS, 1, 1), x);
+    (void)mbt_graph_pool(g, conv_bn(g, a, "b", 48, 1, 2));
+}
+
 static void activation_before_and_behind_shuffles(mbt_graph *g)
 {
     const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 2);
@@ -276,6 +284,7 @@ static const struct pattern patterns[] = {
     {"an activation after the add", activation_after_the_add},
     {"a chain of residuals", chain_of_residuals},
     {"a grouped residual behind a shuffle", grouped_residual_behind_a_shuffle},
+    {"a sum read in two groups", sum_read_in_two_groups},
     {"an activation before and behind shuffles", activation_before_and_behind_shuffles},
     {"a pool of a grouped map", pool_of_a_grouped_map},
     {"a stored map read in two layouts", map_read_in_two_layouts},

@@ -173,8 +173,8 @@ static void read_inside_a_segment(mbt_graph *g)
 static void residual_of_another_layout(mbt_graph *g)
 {
     const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 1);
-    const int a = mbt_graph_add(g, conv_bn(g, x, "a", CHANNELS, 1, 1), x);
-    (void)mbt_graph_pool(g, mbt_graph_conv(g, a, "b", CHANNELS, 1, 1, 2));
+    const int a = mbt_graph_add(g, conv_bn(g, x, "a", CHANNELS, 1, 2), x);
+    (void)mbt_graph_pool(g, mbt_graph_conv(g, a, "b", CHANNELS, 1, 1, 1));
 }
 
 static void branch_without_an_end(mbt_graph *g)
