@@ -243,7 +243,9 @@ static mbt_status take_all(struct import *import, const struct folder_tree tree[
                                .n_classes = (int)tree[0].n_classes,
                                .class_names = names};
     mbt_status status = mbt_dataset_check_header(&made, err); /* before hours of decoding */
-    if (status == MBT_OK) {
+    if (status != MBT_OK) {
+        status = mbt_error_prefix(err, "%s", tree[0].path);
+    } else {
         status = o->square > 0 ? take_room(import, tree, err)
                                : mbt_dataset_writer_create(&made, out, &import->writer, err);
     }

@@ -9,7 +9,7 @@
 
 #include "mbt/gemm.h"
 
-enum { STEPS = 5 };
+enum { STEPS = 5, LINE = 64 /* bytes */, LINE_FLOATS = LINE / sizeof(float) };
 static const float a = 3.4445F, b = -4.7750F, c = 2.0315F;
 
 /* A section of a convolution's weights, with a matrix for each of its groups: inputs and taps by
@@ -27,7 +27,9 @@ struct mbt_muon {
     mbt_comm *comm;
     section *sections;
     int n_sections, n_threads;
-    float *scratch; /* [n_threads][scratch_floats] */
+    /* [n_threads][scratch_floats]: whole cache lines, so that a matrix lies the same way in
+     * whatever thread and rank: the library's products may choose their code by it. */
+    float *scratch;
     size_t scratch_floats;
 };
 
@@ -136,6 +138,7 @@ static mbt_status prepare(const mbt_params *params, mbt_comm *comm, int threads,
         const size_t floats = m->rank == mbt_comm_rank(comm) ? scratch_of(m) : turned;
         muon->scratch_floats = floats > muon->scratch_floats ? floats : muon->scratch_floats;
     }
+    muon->scratch_floats = (muon->scratch_floats + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
     return MBT_OK;
 }
 
@@ -155,7 +158,7 @@ mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, int threads
     if (status != MBT_OK) {
         return status;
     }
-    (*muon)->scratch = malloc(scratch_bytes(*muon) + 1);
+    (*muon)->scratch = aligned_alloc(LINE, scratch_bytes(*muon) + LINE); /* never none */
     return (*muon)->scratch != NULL ? MBT_OK
                                     : mbt_fail(err, MBT_FAILURE, "optimizer muon: out of memory");
 }

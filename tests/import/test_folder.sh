@@ -116,8 +116,8 @@ refused 4 'bad/train/000.jpg: got a file, wanted one folder for each class' bad/
 tree # a class's name is looked at before any image
 long=$(printf '%064d' 0)
 mv bad/train/class0 "bad/train/$long"; mv bad/test/class0 "bad/test/$long"; echo no >"bad/train/$long/000.jpg"
-refused 4 "class name 0: got \"$long\", wanted 1 .. 63 bytes" bad/train bad/test
-refused 4 "class name 0: got \"$long\", wanted 1 .. 63 bytes" bad/train bad/test --square 16
+refused 4 "bad/train: class name 0: got \"$long\", wanted 1 .. 63 bytes" bad/train bad/test
+refused 4 "bad/train: class name 0: got \"$long\", wanted 1 .. 63 bytes" bad/train bad/test --square 16
 mkdir nothing
 refused 4 'nothing: got 0 folders of classes, wanted 2 .. 1000' nothing good/test
 refused 4 'none: cannot open the folder' none good/test

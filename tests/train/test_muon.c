@@ -302,7 +302,8 @@ static void the_others_go_by_sgd(void **state)
     clear(&sgd);
 }
 
-/* However many ranks and threads: every rank has the weights that one computes alone. */
+/* Every rank has the weights of rank zero, with however many threads (e2e same_bits compares
+ * numbers of ranks). */
 static void ranks_and_threads_change_no_bit(void **state)
 {
     (void)state;
