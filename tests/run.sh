@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing, builds, and runs all tests but the long ones (labels paper and bench).
+# Installs what is missing, builds, and runs all tests but the long ones (label bench).
 # Usage: tests/run.sh [--slurm] [ctest options], for example: tests/run.sh -L mpi, tests/run.sh -R sampler
 #   --slurm: then also those on a SLURM cluster; installs SLURM, and needs root
 # Ends with ctest's summary and its exit code.

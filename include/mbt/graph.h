@@ -15,7 +15,7 @@ typedef enum mbt_node_kind {
     MBT_NODE_BN,
     MBT_NODE_RELU6,
     MBT_NODE_RELU,
-    MBT_NODE_SHUFFLE, /* out[j*G + g] = in[g*(C/G) + j], networks.md A.2 */
+    MBT_NODE_SHUFFLE, /* out[j*G + g] = in[g*(C/G) + j] */
     MBT_NODE_ADD,
     MBT_NODE_POOL, /* global average */
     MBT_NODE_DROPOUT,

@@ -1,4 +1,4 @@
-/* IGCV1 (Zhang et al. 2017, "Interleaved Group Convolutions"), networks.md A.4: a 3x3 convolution
+/* IGCV1 (Zhang et al. 2017, "Interleaved Group Convolutions"): a 3x3 convolution
  * in L groups of M channels, then a 1x1 convolution in M groups of L channels, one of each group.
  *
  * Depth, widths and shortcuts as in the authors' code: three stages of widths C, 2C and 4C, C =

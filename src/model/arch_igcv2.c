@@ -1,4 +1,4 @@
-/* IGCV2 (Xie et al. 2018), networks.md A.5: a channel-wise 3x3 convolution, then two 1x1 group
+/* IGCV2 (Xie et al. 2018): a channel-wise 3x3 convolution, then two 1x1 group
  * convolutions with a permutation between them, so that what one group makes every group reads.
  *
  * Deviation: the paper's text and code were not at hand. igcv2_c416 is our model of IGCV2*-C416 and

@@ -1,4 +1,4 @@
-/* MobileNetV2 (Sandler et al. 2018, table 2), networks.md A.1. */
+/* MobileNetV2 (Sandler et al. 2018, table 2). */
 #include "arch_rows.h"
 #include "inverted_residual.h"
 

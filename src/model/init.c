@@ -1,4 +1,4 @@
-/* Initial weights: He et al. 2015 in the variants of networks.md A.3. */
+/* Initial weights: He et al. 2015 by the fan-in, or the fan-out of a group or of all. */
 #include "mbt/init.h"
 
 #include <math.h>

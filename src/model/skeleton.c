@@ -9,7 +9,8 @@ enum { STEM_CHANNELS = 32, LAST_CHANNELS = 1280 };
 /* t of the stages, as the papers' tables list it. */
 static const int expansion[MBT_STAGES] = {1, 6, 6, 6, 6, 6, 6};
 
-/* Strides of the stem and of each stage's first block (networks.md A.1). */
+/* Strides of the stem and of each stage's first block (MobileNetV2, table 2, with fewer of them for
+ * small images). */
 static const struct {
     int downsampling, stem, stage[MBT_STAGES];
 } strides[] = {
