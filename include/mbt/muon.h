@@ -17,7 +17,7 @@
  * The ranks share out the matrices and add up what each has computed, zeros elsewhere, which is
  * exact; a matrix is one thread's: the same bits on any number of ranks and threads. The powers of
  * x x' are taken on its smaller side, where all five steps are polynomials of one matrix. Depends
- * on comm, config, gemm, optim. */
+ * on arena, comm, config, gemm, optim. */
 #ifndef MBT_MUON_H
 #define MBT_MUON_H
 

@@ -1,9 +1,9 @@
-/* IGCV3-D and IGCV3-W (Sun et al. 2018): MobileNetV2's blocks with interleaved
- * group convolutions, narrower and deeper, or as many and twice as wide.
+/* IGCV3-D and IGCV3-W (Sun et al. 2018): MobileNetV2's blocks with interleaved group
+ * convolutions, narrower and deeper, or as many and twice as wide.
  *
  * Deviation: the paper does not list the blocks of its 0.7 and 0.5 networks for CIFAR; these rows
- * are ones whose parameter counts fit the printed ones. Nor those of its 0.7 and
- * 1.4 for ImageNet (210 and 610 M multiply-accumulates): widths 0.7 and 1.4 have 175 and 590 M. */
+ * are ones whose parameter counts fit the printed ones. Nor those of its 0.7 and 1.4 for ImageNet
+ * (210 and 610 M multiply-accumulates): widths 0.7 and 1.4 have 175 and 590 M. */
 #include <math.h>
 
 #include "arch_rows.h"

@@ -61,7 +61,7 @@ static bool by_channel(const mbt_graph *graph, int node)
 
 /* A section a group; of groups that are narrower than a block on both sides as many share a section
  * as fit into one, so that no block is mostly padding. The input decides: what is read twice, by a
- * block's first convolution and by the addition behind, so has one layout for both. */
+ * block's first convolution and by the addition behind, so mostly has the layout that both want. */
 static int sections_of(const mbt_graph *graph, int node, int block)
 {
     const int groups = graph->nodes[node].groups;

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mbt/arena.h"
 #include "mbt/gemm.h"
 
-enum { STEPS = 5, LINE = 64 /* bytes */, LINE_FLOATS = LINE / sizeof(float) };
+enum { STEPS = 5 };
 static const float a = 3.4445F, b = -4.7750F, c = 2.0315F;
 
 /* A section of a convolution's weights, with a matrix for each of its groups: inputs and taps by
@@ -27,8 +28,9 @@ struct mbt_muon {
     mbt_comm *comm;
     section *sections;
     int n_sections, n_threads;
-    /* [n_threads][scratch_floats]: whole cache lines, so that a matrix lies the same way in
-     * whatever thread and rank: the library's products may choose their code by it. */
+    mbt_arena *arena;
+    /* [n_threads][scratch_floats], aligned alike: the library's products may choose their code by
+     * how a matrix lies, which must not depend on thread and rank. */
     float *scratch;
     size_t scratch_floats;
 };
@@ -138,7 +140,7 @@ static mbt_status prepare(const mbt_params *params, mbt_comm *comm, int threads,
         const size_t floats = m->rank == mbt_comm_rank(comm) ? scratch_of(m) : turned;
         muon->scratch_floats = floats > muon->scratch_floats ? floats : muon->scratch_floats;
     }
-    muon->scratch_floats = (muon->scratch_floats + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
+    muon->scratch_floats = mbt_arena_round(muon->scratch_floats * sizeof(float)) / sizeof(float);
     return MBT_OK;
 }
 
@@ -154,20 +156,21 @@ mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, int threads
     if (*muon == NULL) {
         return mbt_fail(err, MBT_FAILURE, "optimizer muon: out of memory");
     }
-    const mbt_status status = prepare(params, comm, threads, *muon, err);
-    if (status != MBT_OK) {
-        return status;
+    mbt_status status = prepare(params, comm, threads, *muon, err);
+    if (status == MBT_OK) {
+        status = mbt_arena_create(scratch_bytes(*muon), &(*muon)->arena, err);
     }
-    (*muon)->scratch = aligned_alloc(LINE, scratch_bytes(*muon) + LINE); /* never none */
-    return (*muon)->scratch != NULL ? MBT_OK
-                                    : mbt_fail(err, MBT_FAILURE, "optimizer muon: out of memory");
+    if (status == MBT_OK) {
+        (*muon)->scratch = mbt_arena_take((*muon)->arena, scratch_bytes(*muon));
+    }
+    return status;
 }
 
 void mbt_muon_destroy(mbt_muon *muon)
 {
     if (muon != NULL) {
         free(muon->sections);
-        free(muon->scratch);
+        mbt_arena_destroy(muon->arena);
         free(muon);
     }
 }

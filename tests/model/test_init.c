@@ -144,8 +144,7 @@ static void deviations_follow_the_formula(void **state)
 }
 
 /* The formulas once more with numbers worked out by hand, so that both sides cannot share a
- * mistake.
- */
+ * mistake. */
 static void deviations_of_known_layers(void **state)
 {
     static const struct {
