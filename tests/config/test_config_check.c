@@ -126,6 +126,10 @@ static void ranges_hold_for_values_set_by_hand(void **state)
 }
 
 /* What makes a recipe; quotes stand for JSON's double ones. */
+static const char budget[] =
+    "{'init': {'zero_gamma': true}, 'optimizer': {'no_decay': ['bn', 'bias']},"
+    " 'augment': {'flip_mode': 'alternating'}, 'evaluate': {'flip': true},"
+    " 'plan': {'storage': 'bf16'}}";
 static const char muon[] =
     "{'train': {'batch': 64, 'bn_group': 32}, 'optimizer': {'kind': 'muon', 'muon_rate': 0.06},"
     " 'schedule': {'lr': 0.15}, 'ema': {'decay': 0}, 'augment': {'pad': 2, 'cutout': 0}}";
@@ -142,11 +146,11 @@ static const struct recipe {
             " 'optimizer': {'momentum': 0.9, 'nesterov': true, 'weight_decay': 5e-4},"
             " 'schedule': {'kind': 'linear', 'final_lr': 0, 'warmup': 0.12, 'warmup_start': 0.1},"
             " 'augment': {'pad_mode': 'reflect', 'flip': true}}"},
-    {"0ep.", "{'init': {'zero_gamma': true}, 'optimizer': {'no_decay': ['bn', 'bias']},"
-             " 'augment': {'flip_mode': 'alternating'}, 'evaluate': {'flip': true},"
-             " 'plan': {'storage': 'bf16'}}"},
+    {"0ep.", budget},
+    {"_24ep.", budget},
     {"_10ep.", muon},
     {"_20ep.", muon},
+    {"_24ep.", muon},
     {"_40ep.", sgd},
     {"_80ep.", sgd},
     {"_40ep.", "{'augment': {'cutout': 8}}"},
