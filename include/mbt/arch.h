@@ -11,7 +11,7 @@
 /* What a configuration asks for. */
 typedef struct mbt_arch_request {
     const char *name;  /* a row: "mobilenetv2", "igcv3d", ... */
-    const char *depth; /* "1.0", "0.7", "0.5": which row of blocks per stage */
+    const char *depth; /* "1.0", "0.5": a row of blocks per stage; of some networks layers, "20" */
     int downsampling;  /* total: 4, 8 or 32 */
     double width;      /* multiplier */
     double dropout;    /* before the classifier */

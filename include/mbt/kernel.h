@@ -14,8 +14,8 @@
  * may be moved (shuffle). Source: Ioffe and Szegedy 2015; ReLU6: MobileNetV2 (Sandler et al. 2018),
  * section 4. The derivative of ReLU6 is 1 for 0 < z < 6 strictly, that of ReLU for 0 < z, as
  * PyTorch. Arithmetic is float32 but for mbt_conv_desc.bf16; sums are carried as said at each type.
- * All pointers are aligned to 64 bytes; nothing aliases unless said. Depends on tensor, cpu,
- * status. */
+ * Pointers are aligned to a block of channels (block times the bytes of an element; a map as a
+ * whole to 64); nothing aliases unless said. Depends on tensor, cpu, status. */
 #ifndef MBT_KERNEL_H
 #define MBT_KERNEL_H
 
@@ -103,7 +103,7 @@ typedef struct mbt_shuffle_block {
 } mbt_shuffle_block;
 
 typedef struct mbt_shuffle {
-    bool straight; /* block k comes from block k as it is: the fields below are not used then */
+    bool straight; /* block k comes from block k as it is, whatever the sections on both sides */
     int n_blocks;
     mbt_shuffle_block *blocks; /* owned */
 } mbt_shuffle;
@@ -139,10 +139,11 @@ typedef void mbt_apply_fn(const mbt_apply_desc *desc, int n, mbt_map y, const fl
                           const float *b, mbt_map residual, mbt_map z);
 
 /* dz, e, z in layout destination; y and u in layout source; dz is fp32, the others of any storage.
- * e.data NULL: none. u may be dz itself when the shuffle is straight, u is fp32 and du is
- * not asked for. du.data not NULL: (dz + e) * act' is also written in destination layout (the
- * residual's gradient); du may alias e when both have one storage. sum_u, sum_uy: per stored
- * channel of source, over this tile, of u as it is kept; float partial sums, result in double. */
+ * e.data NULL: none. u may be dz itself when the shuffle is straight between as many sections, u is
+ * fp32 and du is not asked for. du.data not NULL: (dz + e) * act' is also written in destination
+ * layout (the residual's gradient); du may alias e when both have one storage. sum_u, sum_uy: per
+ * stored channel of source, over this tile, of u as it is kept; float partial sums, result in
+ * double. */
 typedef struct mbt_apply_backward_args {
     mbt_map dz, e, z, y, u, du;
     bool stream; /* u is next read from memory, not from cache */

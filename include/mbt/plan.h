@@ -115,7 +115,7 @@ typedef struct mbt_segment {
     const mbt_kernel *k_depthwise_forward, *k_depthwise_backward;
     mbt_depthwise_desc depthwise;
     bool needs_dz; /* the gradient goes on to `from` */
-    bool du; /* (dz+e)*act' is written for the residual beside u: the shuffle is not straight, or a
+    bool du; /* (dz+e)*act' is written for the residual beside u: z lies otherwise than `from`, or a
                 segment takes the residual's gradient on from there */
     size_t grad_first,
         grad_count; /* floats of the flat block complete after this segment's backward */

@@ -32,7 +32,12 @@ mbt_status mbt_arch_build(const mbt_arch_request *request, mbt_graph *graph, mbt
     for (int i = 0; i < N_ROWS; i++) {
         if (strcmp(rows[i]->name, request->name) == 0) {
             (void)snprintf(graph->name, sizeof graph->name, "%s", rows[i]->name);
-            return rows[i]->build(request, rows[i]->family, graph, err);
+            const mbt_status status = rows[i]->build(request, rows[i]->family, graph, err);
+            if (graph->fault.code == MBT_CONFIG) { /* that names a node, and no key */
+                return mbt_error_prefix(err, "network.name %s with network.width %g", request->name,
+                                        request->width);
+            }
+            return status;
         }
         names[i] = rows[i]->name;
         const size_t used = strlen(known);

@@ -13,7 +13,7 @@
 #include "arch_rows.h"
 #include "skeleton.h"
 
-enum { STAGES = 3, MOST_BLOCKS = 100 };
+enum { MOST_BLOCKS = 100 };
 
 struct igcv1 {
     int l, m;
@@ -47,18 +47,21 @@ static int reorder(mbt_graph *graph, const struct igcv1 *f, int x, int m)
     return is_regular(f) ? x : mbt_graph_shuffle(graph, x, m);
 }
 
-static int plain_block(mbt_graph *graph, const struct igcv1 *f, int in, const char *prefix,
-                       int c_out, int stride)
+static int plain_block(mbt_graph *graph, const void *family, int in, const mbt_block_place *place)
 {
-    const int m = c_out / f->l;
-    const int x = unit(graph, f, in, prefix, "", c_out, stride, m);
+    const struct igcv1 *f = family;
+    const int m = place->c_out / f->l;
+    const int x = unit(graph, f, in, place->prefix, "", place->c_out, place->stride, m);
     return mbt_graph_relu(graph, reorder(graph, f, x, m));
 }
 
 /* The first unit has as many secondary groups as its input would have. */
-static int residual_block(mbt_graph *graph, const struct igcv1 *f, int in, const char *prefix,
-                          int c_out, int stride)
+static int residual_block(mbt_graph *graph, const void *family, int in,
+                          const mbt_block_place *place)
 {
+    const struct igcv1 *f = family;
+    const char *prefix = place->prefix;
+    const int c_out = place->c_out, stride = place->stride;
     const int m_in = graph->n_nodes > 0 ? graph->nodes[in].c / f->l : 1, m = c_out / f->l;
     int x = unit(graph, f, in, prefix, "first_", c_out, stride, m_in);
     x = mbt_graph_relu(graph, reorder(graph, f, x, m_in));
@@ -77,7 +80,7 @@ static int blocks_of(const struct igcv1 *f, const char *depth)
 {
     char name[16];
     for (int blocks = 1; blocks <= MOST_BLOCKS; blocks++) {
-        (void)snprintf(name, sizeof name, "%d", blocks * STAGES * (f->identity ? 2 : 1) + 2);
+        (void)snprintf(name, sizeof name, "%d", 3 * blocks * (f->identity ? 2 : 1) + 2);
         if (strcmp(name, depth) == 0) {
             return blocks;
         }
@@ -88,10 +91,6 @@ static int blocks_of(const struct igcv1 *f, const char *depth)
 static mbt_status check(const mbt_arch_request *request, const struct igcv1 *f, mbt_error *err)
 {
     char got[32];
-    if (request->downsampling != 4) {
-        (void)snprintf(got, sizeof got, "%d", request->downsampling);
-        return mbt_arch_refuse(request, "network.downsampling", got, "4", err);
-    }
     if (request->width < 1 || request->width > 1) {
         (void)snprintf(got, sizeof got, "%g", request->width);
         return mbt_arch_refuse(request, "network.width", got, "1: its name says how wide it is",
@@ -112,22 +111,10 @@ static mbt_status build(const mbt_arch_request *request, const void *family, mbt
 {
     const struct igcv1 *f = family;
     const mbt_status status = check(request, f, err);
-    if (status != MBT_OK) {
-        return status;
-    }
-    const int c = f->l * f->m, blocks = blocks_of(f, request->depth);
-    int x = mbt_graph_input(graph, request->c, request->h, request->w);
-    x = mbt_graph_relu(graph, mbt_conv_bn(graph, x, "stem", "conv", c, 3, 1, 1));
-    for (int i = 0; i < blocks * STAGES; i++) {
-        char prefix[24];
-        const int stage = i / blocks, stride = stage > 0 && i % blocks == 0 ? 2 : 1;
-        (void)snprintf(prefix, sizeof prefix, "blocks.%d", i);
-        x = f->identity ? residual_block(graph, f, x, prefix, c << stage, stride)
-                        : plain_block(graph, f, x, prefix, c << stage, stride);
-    }
-    x = mbt_graph_dropout(graph, mbt_graph_pool(graph, x), request->dropout);
-    (void)mbt_graph_linear(graph, x, "classifier", request->n_classes);
-    return mbt_graph_finish(graph, err);
+    return status != MBT_OK
+               ? status
+               : mbt_three_stages_build(request, f->l * f->m, blocks_of(f, request->depth),
+                                        f->identity ? residual_block : plain_block, f, graph, err);
 }
 
 #define ROW(symbol, title, ...)                                                                    \

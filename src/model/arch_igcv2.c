@@ -1,5 +1,6 @@
-/* IGCV2 (Xie et al. 2018): a channel-wise 3x3 convolution, then two 1x1 group
- * convolutions with a permutation between them, so that what one group makes every group reads.
+/* IGCV2 (Xie et al. 2018): a channel-wise 3x3 convolution, then two 1x1 group convolutions with a
+ * permutation between them, so that what one group makes is read by as many groups as it has
+ * channels: by all of them under the paper's condition, which its starred networks relax.
  *
  * Deviation: the paper's text and code were not at hand. igcv2_c416 is our model of IGCV2*-C416 and
  * has its printed parameter count; igcv2_matched is our definition of the 2.4 M network of the
@@ -67,20 +68,20 @@ const mbt_arch_row mbt_arch_igcv2_matched = {"igcv2_matched",
 
 /* ---- the published network on CIFAR ---- */
 
-enum { C416_DEPTH = 20, C416_CHANNELS = 416, C416_GROUP = 8, C416_STAGES = 3 };
+enum { C416_BLOCKS = 6, C416_CHANNELS = 416, C416_GROUP = 8 };
 
 /* One batch norm, behind the last convolution. */
-static int c416_unit(mbt_graph *graph, int in, int index, int c_out, int stride)
+static int c416_block(mbt_graph *graph, const void *family, int in, const mbt_block_place *place)
 {
-    char name[MBT_NODE_NAME_BYTES], prefix[24];
+    char name[MBT_NODE_NAME_BYTES];
     const int c_in = graph->n_nodes > 0 ? graph->nodes[in].c : 1;
-    const int groups = c_out / C416_GROUP;
-    (void)snprintf(prefix, sizeof prefix, "blocks.%d", index);
-    (void)snprintf(name, sizeof name, "%s.depthwise", prefix);
-    int x = mbt_graph_conv(graph, in, name, c_out, 3, stride, c_in);
-    (void)snprintf(name, sizeof name, "%s.first", prefix);
+    const int c_out = place->c_out, groups = c_out / C416_GROUP;
+    (void)family;
+    (void)snprintf(name, sizeof name, "%s.depthwise", place->prefix);
+    int x = mbt_graph_conv(graph, in, name, c_out, 3, place->stride, c_in);
+    (void)snprintf(name, sizeof name, "%s.first", place->prefix);
     x = mbt_graph_shuffle(graph, mbt_graph_conv(graph, x, name, c_out, 1, 1, groups), groups);
-    x = mbt_conv_bn(graph, x, prefix, "second", c_out, 1, 1, groups);
+    x = mbt_conv_bn(graph, x, place->prefix, "second", c_out, 1, 1, groups);
     return mbt_graph_relu(graph, x);
 }
 
@@ -88,26 +89,12 @@ static mbt_status c416_build(const mbt_arch_request *request, const void *family
                              mbt_error *err)
 {
     char got[32];
-    (void)family;
-    if (request->downsampling != 4) {
-        (void)snprintf(got, sizeof got, "%d", request->downsampling);
-        return mbt_arch_refuse(request, "network.downsampling", got, "4", err);
-    }
-    if (strcmp(request->depth, "20") != 0) {
+    if (strcmp(request->depth, "20") != 0) { /* layers */
         (void)snprintf(got, sizeof got, "\"%.24s\"", request->depth);
         return mbt_arch_refuse(request, "network.depth", got, "20", err);
     }
     const int c = 16 * (int)lround(C416_CHANNELS * request->width / 16);
-    int x = mbt_graph_input(graph, request->c, request->h, request->w);
-    x = mbt_graph_relu(graph, mbt_conv_bn(graph, x, "stem", "conv", c, 3, 1, 1));
-    const int units = (C416_DEPTH - 2) / C416_STAGES;
-    for (int i = 0; i < units * C416_STAGES; i++) {
-        const int stage = i / units;
-        x = c416_unit(graph, x, i, c << stage, stage > 0 && i % units == 0 ? 2 : 1);
-    }
-    x = mbt_graph_dropout(graph, mbt_graph_pool(graph, x), request->dropout);
-    (void)mbt_graph_linear(graph, x, "classifier", request->n_classes);
-    return mbt_graph_finish(graph, err);
+    return mbt_three_stages_build(request, c, C416_BLOCKS, c416_block, family, graph, err);
 }
 
 const mbt_arch_row mbt_arch_igcv2_c416 = {

@@ -29,31 +29,25 @@ static const mbt_depth depths[] = {
     {"0.5", {1, 2, 3, 4, 2, 2, 1}},
 };
 
-#define SKELETON(blocks, rule)                                                                     \
-    {                                                                                              \
-        .depths = depths, .n_depths = 3, .channels = MBT_MOBILE_CHANNELS, .width = rule,           \
-        .activate = mbt_graph_relu6, .block = mbt_inverted_residual_block, .family = (blocks)      \
-    }
-
 /* No activation after the expansion, as the official symbol files. */
 static const mbt_inverted_residual official_blocks = {
     .groups = {2, 2}, .shuffle = 1, .first_expansion = 1};
-static const mbt_skeleton official = SKELETON(&official_blocks, width);
+static const mbt_skeleton official = MBT_MOBILE_SKELETON(depths, &official_blocks, width);
 
 /* SeesawNet's reproduction of the paper's CIFAR rows. */
 static const mbt_inverted_residual seesaw_blocks = {
     .groups = {2, 2}, .shuffle = 1, .output_shuffle = 1, .first_expansion = 1};
-static const mbt_skeleton seesaw = SKELETON(&seesaw_blocks, width);
+static const mbt_skeleton seesaw = MBT_MOBILE_SKELETON(depths, &seesaw_blocks, width);
 
 /* The seed project's PyTorch network. */
 static const mbt_inverted_residual seed_blocks = {
     .groups = {2, 2}, .expand_relu6 = 1, .shuffle = 1, .output_shuffle = 1, .first_expansion = 1};
-static const mbt_skeleton seed = SKELETON(&seed_blocks, width);
+static const mbt_skeleton seed = MBT_MOBILE_SKELETON(depths, &seed_blocks, width);
 
 /* symbols/igcv3_g2g4.py: G1 = 2, G2 = 4. */
 static const mbt_inverted_residual g2g4_blocks = {
     .groups = {2, 4}, .shuffle = 1, .first_expansion = 1};
-static const mbt_skeleton g2g4 = SKELETON(&g2g4_blocks, width_of_fours);
+static const mbt_skeleton g2g4 = MBT_MOBILE_SKELETON(depths, &g2g4_blocks, width_of_fours);
 
 /* IGCV3-W (section 4; symbols/igcv3_wider.py): as many blocks as MobileNetV2 has. */
 static const mbt_depth wider_depths[] = {{"1.0", {1, 2, 3, 4, 3, 3, 1}}};

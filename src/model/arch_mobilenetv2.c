@@ -18,20 +18,15 @@ static int width_of_eights(int channels, double multiplier)
 
 static const mbt_depth depths[] = {{"1.0", {1, 2, 3, 4, 3, 3, 1}}};
 
-#define SKELETON(blocks, rule)                                                                     \
-    {                                                                                              \
-        .depths = depths, .n_depths = 1, .channels = MBT_MOBILE_CHANNELS, .width = rule,           \
-        .activate = mbt_graph_relu6, .block = mbt_inverted_residual_block, .family = (blocks)      \
-    }
-
 /* Table 2 read literally: the block with t = 1 has its 1x1 convolution, as in the seed project. */
 static const mbt_inverted_residual literal = {
     .groups = {1, 1}, .expand_relu6 = 1, .first_expansion = 1};
-static const mbt_skeleton with_first = SKELETON(&literal, width);
+static const mbt_skeleton with_first = MBT_MOBILE_SKELETON(depths, &literal, width);
 
 /* Without it, as torchvision and the authors' later code. */
 static const mbt_inverted_residual torchvision = {.groups = {1, 1}, .expand_relu6 = 1};
-static const mbt_skeleton without_first = SKELETON(&torchvision, width_of_eights);
+static const mbt_skeleton without_first =
+    MBT_MOBILE_SKELETON(depths, &torchvision, width_of_eights);
 
 const mbt_arch_row mbt_arch_mobilenetv2 = {"mobilenetv2", "MobileNetV2, table 2 of the paper",
                                            mbt_skeleton_build, &with_first};

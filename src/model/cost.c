@@ -11,7 +11,7 @@
  *     apply backward        5 x, 6 x with e             x; e; u; du
  *     depthwise forward     2 M + 4 z + 4 y             w; x and y
  *     depthwise backward    4 M + 5 y + 4 z + 5 x       w twice; u and y; x; u of x
- *     pool, backward        z                           y
+ *     pool, backward        z                           y; z where it is a stored map
  *
  * Bytes count what passes the boundary between memory and cache when a tile's scratch stays in
  * cache: the scratch maps z, dz and dy are no bytes, and what an earlier operation of the same tile
@@ -30,6 +30,12 @@ static mbt_cost cost_of(double flops, double bytes)
 static double elements(const mbt_layout *l, int n)
 {
     return (double)n * l->c * l->h * l->w;
+}
+
+/* The stored map that the op reads as it is, or -1: it reads what the source made. */
+static int read_directly(const mbt_segment *s)
+{
+    return s->source == MBT_SOURCE_DIRECT ? s->from : -1;
 }
 
 static double value_bytes(const mbt_plan *plan, int value, int n)
@@ -57,18 +63,18 @@ static mbt_cost conv_cost(const mbt_plan *plan, const mbt_segment *s, mbt_op op,
 {
     mbt_cost cost = {.flops = 2.0 * (double)s->macs * n, .bytes = weight_bytes(plan, s)};
     cost.bf16_flops = s->conv.bf16 ? cost.flops : 0;
-    const bool direct = s->source == MBT_SOURCE_DIRECT;
+    const int direct = read_directly(s);
     switch (op) {
     case MBT_OP_CONV_FORWARD:
-        cost.bytes += direct ? value_bytes(plan, s->from, n) : 0;
+        cost.bytes += value_bytes(plan, direct, n);
         cost.bytes += writes_output(s) ? value_bytes(plan, s->to, n) : 0;
         break;
     case MBT_OP_CONV_BACKWARD_WEIGHTS:
-        cost.bytes += direct ? value_bytes(plan, s->from, n) : value_bytes(plan, s->stored, n);
+        cost.bytes += value_bytes(plan, direct >= 0 ? direct : s->stored, n);
         cost.bytes += s->norm < 0 ? gradient_bytes(plan, s->to, n) : 0;
         break;
     default:
-        cost.bytes += direct ? gradient_bytes(plan, s->from, n) : 0;
+        cost.bytes += gradient_bytes(plan, direct, n);
         break;
     }
     return cost;
@@ -147,9 +153,11 @@ mbt_cost mbt_cost_of(const mbt_plan *plan, const mbt_segment *s, mbt_op op, int 
     case MBT_OP_DEPTHWISE_BACKWARD:
         return depthwise_cost(plan, s, op, n);
     case MBT_OP_POOL:
-        return cost_of(elements(&s->z, n), value_bytes(plan, s->to, n));
+        return cost_of(elements(&s->z, n),
+                       value_bytes(plan, s->to, n) + value_bytes(plan, read_directly(s), n));
     case MBT_OP_POOL_BACKWARD:
-        return cost_of(elements(&s->z, n), gradient_bytes(plan, s->to, n));
+        return cost_of(elements(&s->z, n),
+                       gradient_bytes(plan, s->to, n) + gradient_bytes(plan, read_directly(s), n));
     default:
         return conv_cost(plan, s, op, n);
     }

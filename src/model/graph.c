@@ -139,8 +139,11 @@ int mbt_graph_linear(mbt_graph *graph, int in, const char *name, int n_out)
     mbt_node *node = append(graph, MBT_NODE_LINEAR, name, in, -1);
     if (node != NULL) {
         if (node->h != 1 || node->w != 1 || n_out < 1) {
-            (void)mbt_fail(&graph->fault, MBT_CONFIG, "network: %s on a map of %d x %d", name,
-                           node->h, node->w);
+            (void)mbt_fail(
+                &graph->fault, MBT_CONFIG,
+                "network: %s of a map of %d x %d to %d features, wanted one of 1 x 1 and "
+                "1 feature or more",
+                name, node->h, node->w, n_out);
         }
         node->c = n_out;
     }

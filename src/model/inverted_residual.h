@@ -16,10 +16,13 @@ typedef struct mbt_inverted_residual {
 /* family: a mbt_inverted_residual. */
 mbt_block_fn mbt_inverted_residual_block;
 
-/* t and c of the stages are those of the papers' tables: channels for mbt_skeleton. */
-#define MBT_MOBILE_CHANNELS                                                                        \
+/* An mbt_skeleton of these blocks, whose t and c of the stages are those of the papers' tables.
+ * rows: an array of mbt_depth; family: of the blocks; rule: of widths. */
+#define MBT_MOBILE_SKELETON(rows, blocks, rule)                                                    \
     {                                                                                              \
-        16, 24, 32, 64, 96, 160, 320                                                               \
+        .depths = (rows), .n_depths = sizeof(rows) / sizeof(rows)[0],                              \
+        .channels = {16, 24, 32, 64, 96, 160, 320}, .width = (rule), .activate = mbt_graph_relu6,  \
+        .block = mbt_inverted_residual_block, .family = (blocks)                                   \
     }
 
 #endif

@@ -1,7 +1,8 @@
 /* From graph to segments: what lies between two batch-norm barriers becomes one segment.
  *
  * Read backwards from a convolution's input, the nodes up to the last stored map must have the form
- *     [shuffle | activation]* [add a stored value, then [shuffle]*] [bn] stored map
+ *     [shuffle]* [activation] [shuffle]* [bn] stored map, or
+ *     [activation] add a stored value [shuffle]* [bn] stored map,
  * which covers the blocks of all families. Of an addition of two branches the second is stored by a
  * segment of its own (a projection shortcut). Anything else is refused by name. */
 #include <stdio.h>
@@ -287,7 +288,9 @@ static mbt_status set_apply(struct build *b, mbt_segment *s, int x, mbt_error *e
         b->producer[s->stored] = b->plan->n_segments;
         b->value_of[x] = s->stored;
     }
-    s->du = s->residual >= 0 && (!s->shuffle_backward.straight || is_branch(b, s->residual));
+    /* Blocks that stay where they are do not say that the maps are alike: sections may differ. */
+    s->du = s->residual >= 0 && (!s->shuffle_backward.straight ||
+                                 !mbt_plan_same_layout(from, &s->z) || is_branch(b, s->residual));
 done:
     free(e.map);
     return status;
@@ -379,6 +382,21 @@ static mbt_status add_branch(struct build *b, int x, mbt_layout layout, mbt_erro
     return add_store(b, side, layout, b->graph->nodes[side].name, err);
 }
 
+/* Dropout draws over whole features: what a pool left in sections is laid out anew before it. */
+static mbt_status add_features(struct build *b, int x, mbt_layout z, mbt_error *err)
+{
+    bool drops = false;
+    while (b->graph->nodes[x].kind == MBT_NODE_DROPOUT) {
+        drops = drops || b->graph->nodes[x].p > 0;
+        x = b->graph->nodes[x].in[0];
+    }
+    const int value = b->value_of[x];
+    return drops && value >= 0 && z.sections == 1 && z.h * z.w == 1 &&
+                   !mbt_plan_same_layout(&b->plan->values[value].layout, &z)
+               ? add_store(b, x, z, b->graph->nodes[x].name, err)
+               : MBT_OK;
+}
+
 static mbt_status add_end(struct build *b, int node, mbt_error *err)
 {
     const mbt_node *last = &b->graph->nodes[node];
@@ -402,6 +420,9 @@ static mbt_status add_op(struct build *b, int node, mbt_error *err)
     const mbt_layout out = {op->c, op->h, op->w, sections, block};
     const mbt_layout z = {in->c, in->h, in->w, sections, block};
     mbt_status status = add_branch(b, op->in[0], z, err);
+    if (status == MBT_OK) {
+        status = add_features(b, op->in[0], z, err);
+    }
     if (status != MBT_OK) {
         return status;
     }

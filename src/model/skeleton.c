@@ -66,17 +66,31 @@ static const mbt_depth *find_depth(const mbt_arch_request *request, const mbt_sk
     return NULL;
 }
 
-static int find_strides(const mbt_arch_request *request, mbt_error *err)
+static mbt_status refuse_downsampling(const mbt_arch_request *request, const char *wanted,
+                                      mbt_error *err)
 {
     char got[16];
+    (void)snprintf(got, sizeof got, "%d", request->downsampling);
+    return mbt_arch_refuse(request, "network.downsampling", got, wanted, err);
+}
+
+static int find_strides(const mbt_arch_request *request, mbt_error *err)
+{
     for (int i = 0; i < N_STRIDES; i++) {
         if (strides[i].downsampling == request->downsampling) {
             return i;
         }
     }
-    (void)snprintf(got, sizeof got, "%d", request->downsampling);
-    (void)mbt_arch_refuse(request, "network.downsampling", got, "4, 8 and 32", err);
+    (void)refuse_downsampling(request, "4, 8 and 32", err);
     return -1;
+}
+
+/* Behind the last map. */
+static mbt_status finish(const mbt_arch_request *request, int x, mbt_graph *graph, mbt_error *err)
+{
+    x = mbt_graph_dropout(graph, mbt_graph_pool(graph, x), request->dropout);
+    (void)mbt_graph_linear(graph, x, "classifier", request->n_classes);
+    return mbt_graph_finish(graph, err);
 }
 
 mbt_status mbt_skeleton_build(const mbt_arch_request *request, const void *skeleton,
@@ -109,9 +123,31 @@ mbt_status mbt_skeleton_build(const mbt_arch_request *request, const void *skele
     }
     const double last = request->width > 1 ? request->width : 1;
     x = mbt_conv_bn(graph, x, "head", "conv", s->width(LAST_CHANNELS, last), 1, 1, 1);
-    x = s->activate(graph, x);
-    x = mbt_graph_pool(graph, x);
-    x = mbt_graph_dropout(graph, x, request->dropout);
-    (void)mbt_graph_linear(graph, x, "classifier", request->n_classes);
-    return mbt_graph_finish(graph, err);
+    return finish(request, s->activate(graph, x), graph, err);
+}
+
+mbt_status mbt_three_stages_build(const mbt_arch_request *request, int c, int blocks,
+                                  mbt_block_fn *block, const void *family, mbt_graph *graph,
+                                  mbt_error *err)
+{
+    enum { STAGES = 3 };
+    if (request->downsampling != 4) {
+        return refuse_downsampling(request, "4", err);
+    }
+    int x = mbt_graph_input(graph, request->c, request->h, request->w);
+    x = mbt_graph_relu(graph, mbt_conv_bn(graph, x, "stem", "conv", c, 3, 1, 1));
+    for (int i = 0; i < blocks * STAGES; i++) {
+        char prefix[24];
+        const int stage = i / blocks;
+        (void)snprintf(prefix, sizeof prefix, "blocks.%d", i);
+        const mbt_block_place place = {
+            .prefix = prefix,
+            .stage = stage,
+            .expansion = 1,
+            .c_out = c << stage,
+            .stride = stage > 0 && i % blocks == 0 ? 2 : 1,
+        };
+        x = block(graph, family, x, &place);
+    }
+    return finish(request, x, graph, err);
 }

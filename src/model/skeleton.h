@@ -1,5 +1,7 @@
-/* The skeleton that MobileNetV2, IGCV3 and our IGCV2 share (Sandler et al. 2018, table 2; Sun et
- * al. 2018, section 3): stem, seven stages of blocks, last 1x1 convolution, pool, classifier. */
+/* Skeletons that families share. Of MobileNetV2, IGCV3 and our IGCV2 (Sandler et al. 2018, table 2;
+ * Sun et al. 2018, section 3): stem, seven stages of blocks, last 1x1 convolution, pool,
+ * classifier.
+ */
 #ifndef MBT_MODEL_SKELETON_H
 #define MBT_MODEL_SKELETON_H
 
@@ -34,6 +36,14 @@ typedef struct mbt_skeleton {
 /* skeleton: a mbt_skeleton. */
 mbt_status mbt_skeleton_build(const mbt_arch_request *request, const void *skeleton,
                               mbt_graph *graph, mbt_error *err);
+
+/* The layout of IGCV1 and IGCV2 on CIFAR, ResNet's (He et al. 2016, section 4.2): a stem of c
+ * channels, three stages of c, 2c and 4c with `blocks` each, whose later ones begin with stride 2,
+ * pool, classifier. `activate` stands behind the stem. MBT_CONFIG for another downsampling than 4.
+ */
+mbt_status mbt_three_stages_build(const mbt_arch_request *request, int c, int blocks,
+                                  mbt_block_fn *block, const void *family, mbt_graph *graph,
+                                  mbt_error *err);
 
 /* A convolution and its batch norm: PREFIX.PART and PREFIX.PART_bn. */
 int mbt_conv_bn(mbt_graph *graph, int in, const char *prefix, const char *part, int c_out,

@@ -2,7 +2,7 @@
  *
  * A float loss is noise below about 2e-6 of its size, and ReLU6 and batch norm bend it for large
  * steps. So a step is as long as moves the loss by `move`, at most a small part of the weights it
- * is taken from, the difference is extrapolated from two step lengths, and what is allowed is one
+ * is taken from, the difference is extrapolated from two step lengths, and what is allowed is two
  * per cent and what the noise comes to. */
 #ifndef GRADIENT_H
 #define GRADIENT_H

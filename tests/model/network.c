@@ -45,7 +45,11 @@ const network_wish network_families[NETWORK_FAMILIES] = {
      .downsampling = 8,
      .width = 0.25,
      .group = NETWORK_GROUP},
-    {.name = "igcv1_l24m2_ident", .depth = "8", .downsampling = 4, .group = NETWORK_GROUP},
+    {.name = "igcv1_l24m2_ident",
+     .depth = "8",
+     .downsampling = 4,
+     .dropout = 0.2,
+     .group = NETWORK_GROUP},
     {.name = "igcv1_regconv_w18_ident", .depth = "14", .downsampling = 4, .group = NETWORK_GROUP},
     {.name = "igcv2_c416", .depth = "20", .downsampling = 4, .width = 0.1, .group = NETWORK_GROUP},
 };

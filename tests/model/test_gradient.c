@@ -54,7 +54,7 @@ static int width_of_fours(int channels, double multiplier)
     return ((int)(channels * multiplier) + 3) / 4 * 4;
 }
 
-static const mbt_depth few = {"few", {1, 2, 2, 1, 0, 0, 0}};
+static const mbt_depth few[] = {{"few", {1, 2, 2, 1, 0, 0, 0}}};
 
 struct wish {
     mbt_inverted_residual family;
@@ -68,13 +68,8 @@ static network *make(const struct wish *wish)
 {
     mbt_inverted_residual family = wish->family;
     family.first_expansion = 1;
-    const mbt_skeleton skeleton = {.depths = &few,
-                                   .n_depths = 1,
-                                   .channels = MBT_MOBILE_CHANNELS,
-                                   .width = family.groups[1] > 2 ? width_of_fours : width,
-                                   .activate = mbt_graph_relu6,
-                                   .block = mbt_inverted_residual_block,
-                                   .family = &family};
+    const mbt_skeleton skeleton =
+        MBT_MOBILE_SKELETON(few, &family, family.groups[1] > 2 ? width_of_fours : width);
     const mbt_arch_request request = {.name = "few",
                                       .depth = "few",
                                       .downsampling = 4,

@@ -113,6 +113,23 @@ static void sum_read_in_two_groups(mbt_graph *g)
     (void)mbt_graph_pool(g, conv_bn(g, a, "b", 48, 1, 2));
 }
 
+/* Sides of four and of two sections, whose blocks are all full: no channel moves, yet the gradient
+ * of the sum lies otherwise than that of the side that is computed. */
+static void sum_of_full_sections(mbt_graph *g)
+{
+    const int x = conv_bn(g, mbt_graph_input(g, 64, SIDE, SIDE), "x", 64, 1, 2);
+    const int a = conv_bn(g, conv_bn(g, x, "a", 64, 1, 2), "b", 64, 1, 4);
+    (void)mbt_graph_pool(g, conv_bn(g, mbt_graph_add(g, a, x), "c", 32, 1, 2));
+}
+
+/* A pool in the sections of the sum before it, and features that dropout draws over. */
+static void dropout_behind_a_grouped_sum(mbt_graph *g)
+{
+    const int x = conv_bn(g, input(g), "x", CHANNELS, 1, 2);
+    const int a = mbt_graph_add(g, conv_bn(g, x, "a", CHANNELS, 1, 2), x);
+    (void)mbt_graph_linear(g, mbt_graph_dropout(g, mbt_graph_pool(g, a), 0.4), "fc", 12);
+}
+
 static void activation_before_and_behind_shuffles(mbt_graph *g)
 {
     const int a = conv_bn(g, input(g), "a", CHANNELS, 1, 2);
@@ -285,6 +302,8 @@ static const struct pattern patterns[] = {
     {"a chain of residuals", chain_of_residuals},
     {"a grouped residual behind a shuffle", grouped_residual_behind_a_shuffle},
     {"a sum read in two groups", sum_read_in_two_groups},
+    {"a sum of full sections", sum_of_full_sections},
+    {"dropout behind a grouped sum", dropout_behind_a_grouped_sum},
     {"an activation before and behind shuffles", activation_before_and_behind_shuffles},
     {"a pool of a grouped map", pool_of_a_grouped_map},
     {"a stored map read in two layouts", map_read_in_two_layouts},

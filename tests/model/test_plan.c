@@ -156,8 +156,6 @@ static void memory_grows_with_the_group_alone(void **state)
     clear(&q);
 }
 
-/* What a convolution that multiplies in bf16 reads is kept so, and in evaluation what it writes
- * where nobody needs more; others read and write fp32. */
 /* Activations are stored once, as raw outputs of convolutions: of MobileNetV2 with downsampling 8,
  * 7 MiB of an image in fp32, half of it in bf16 (the pooled features and logits stay fp32). */
 static void activations_are_stored_once(void **state)
@@ -176,6 +174,8 @@ static void activations_are_stored_once(void **state)
     }
 }
 
+/* What a convolution that multiplies in bf16 reads is kept so, and in evaluation what it writes
+ * where nobody needs more; others read and write fp32. */
 static void check_bf16_around(const mbt_plan *plan, const mbt_segment *s)
 {
     const bool direct = s->source == MBT_SOURCE_DIRECT;
