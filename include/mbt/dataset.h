@@ -64,11 +64,11 @@ typedef struct mbt_dataset {
     double deviation[MBT_CHANNELS_MAX];        /* per channel, 0..255, > 0 */
     char (*class_names)[MBT_CLASS_NAME_BYTES]; /* [n_classes] */
     mbt_split train, test;
-    mbt_share share;        /* holds both splits; of encoded samples, their index */
-    mbt_encoded encoded[2]; /* what train and test point to */
-    mbt_share bytes;        /* the encoded samples, unless they are streamed */
-    size_t sample_bytes;    /* all encoded samples */
-    bool streamed;
+    mbt_share share;               /* holds both splits; of encoded samples, their index */
+    mbt_encoded encoded[2];        /* what train and test point to */
+    mbt_share bytes;               /* the encoded samples, unless they are streamed */
+    size_t sample_bytes;           /* all encoded samples */
+    bool streamed, no_shared_room; /* the second: for want of room in /dev/shm */
 } mbt_dataset;
 
 /* Where the data set `path` is: relative to the working directory, else in the folder MBTRAIN_DATA.

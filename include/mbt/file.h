@@ -13,7 +13,8 @@ mbt_status mbt_file_read(const char *path, size_t max_bytes, char **data, size_t
 
 /* Makes and opens, for reading and writing, the hidden file "<folder>/.<name>.tmp-<pid>-<k>" beside
  * `path`. Another process may use the same pid on another host or have died with it: k is the first
- * that is free. temporary: its name, MBT_PATH_BYTES. *fd: the caller's, -1 on failure. */
+ * that is free. temporary: its name, MBT_PATH_BYTES. *fd: the caller's, -1 on failure. What is at
+ * `path` already and is no regular file (a device, a link) is not to be replaced: MBT_FAILURE. */
 mbt_status mbt_file_temporary(const char *path, char *temporary, int *fd,
                               mbt_error *err) MBT_WARN_UNUSED;
 

@@ -32,6 +32,9 @@ int mbt_text_nearest(const char *word, const char *const *names, int n_names);
  * Returns out. */
 const char *mbt_text_number(double value, char *out);
 
+/* How many bytes of UTF-8 text go into `bytes` of them without cutting a letter. */
+int mbt_text_fitting(const char *text, int bytes);
+
 /* "1 d 02:03:04", "12:03", "4.1 s" for people; out has 32 bytes. Returns out. */
 char *mbt_text_duration(double seconds, char *out);
 

@@ -182,3 +182,13 @@ const char *mbt_text_number(double value, char *out)
     }
     return out;
 }
+
+int mbt_text_fitting(const char *text, int bytes)
+{
+    const size_t length = strlen(text);
+    int n = length < (size_t)bytes ? (int)length : bytes;
+    while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80) {
+        n--;
+    }
+    return n;
+}

@@ -145,6 +145,9 @@ static mbt_status print_source(const char *path, mbt_error *err)
         status = mbt_store_get_long_text(store, "/", "source", SOURCE_BYTES_MAX, &source, err);
     }
     if (!status) {
+        for (char *c = source; *c != '\0'; c++) { /* anybody's text, and this is a terminal */
+            *c = (unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c;
+        }
         printf("source: %s\n", source);
         printf("coarse labels: %s\n", mbt_store_has(store, "/train/coarse_labels") ? "yes" : "no");
         printf("file digest: %s\n",

@@ -80,11 +80,8 @@ static mbt_status import_folder(const struct options *options, mbt_error *err)
         .quality = options->quality > 0 ? (int)options->quality : QUALITY,
         .left_out = options->skip ? say_left_out : NULL,
     };
-    /* It may take an hour, and what is there of the file by then is to go with it. */
-    status = mbt_stop_install(err);
-    return status ? status
-                  : mbt_import_folder(options->arguments[2], options->arguments[3], &folder,
-                                      options->output, err);
+    return mbt_import_folder(options->arguments[2], options->arguments[3], &folder, options->output,
+                             err);
 }
 
 mbt_status mbt_data_import(const struct options *options, mbt_error *err)
@@ -102,8 +99,11 @@ mbt_status mbt_data_import(const struct options *options, mbt_error *err)
                         "import: got \"%.80s\", wanted cifar10, cifar100 or folder (see --help)",
                         word);
     }
-    mbt_status status = kind == n_kinds - 1 ? import_folder(options, err)
-                                            : import_cifar((mbt_cifar_kind)kind, options, err);
+    mbt_status status = mbt_stop_install(err); /* what is there of the file then is to go with it */
+    if (!status) {
+        status = kind == n_kinds - 1 ? import_folder(options, err)
+                                     : import_cifar((mbt_cifar_kind)kind, options, err);
+    }
     return status ? status : mbt_data_report(options->output, err);
 }
 
@@ -112,6 +112,9 @@ mbt_status mbt_data_synth(const struct options *options, mbt_error *err)
     int64_t n_train = options->n_train < 0 ? 10000 : options->n_train;
     int64_t n_test = options->n_test < 0 ? 2000 : options->n_test;
     uint64_t seed = options->seed < 0 ? 1 : (uint64_t)options->seed;
-    mbt_status status = mbt_import_synth(n_train, n_test, seed, options->output, err);
+    mbt_status status = mbt_stop_install(err);
+    if (!status) {
+        status = mbt_import_synth(n_train, n_test, seed, options->output, err);
+    }
     return status ? status : mbt_data_report(options->output, err);
 }

@@ -122,7 +122,11 @@ static void check_crop(const mbt_config *config, mbt_faults *faults)
                        config->augment.short_side, mbt_text_number(high, wanted),
                        config->data.image_size);
     }
-    if (config->evaluate.short_side > 0 && config->evaluate.short_side < config->data.image_size) {
+    if (config->evaluate.short_side > 0 && config->data.image_size == 0) {
+        mbt_faults_add(faults, "data.image_size",
+                       "got 0, wanted the side of the network's input with evaluate.short_side");
+    } else if (config->evaluate.short_side > 0 &&
+               config->evaluate.short_side < config->data.image_size) {
         mbt_faults_add(faults, "evaluate.short_side",
                        "got %" PRId64 ", wanted at least data.image_size, %" PRId64,
                        config->evaluate.short_side, config->data.image_size);

@@ -117,7 +117,8 @@ void mbt_augment_init_plain(mbt_augment *augment, const mbt_config *config,
 {
     const int64_t side = config->evaluate.short_side;
     init_common(augment, config, dataset);
-    augment->crop.kind = fits(config, dataset) ? MBT_CROP_PAD : MBT_CROP_CENTRE;
+    augment->crop.kind =
+        fits(config, dataset) && side <= config->data.image_size ? MBT_CROP_PAD : MBT_CROP_CENTRE;
     augment->crop.short_side = (int)(side > 0 ? side : (8 * config->data.image_size + 3) / 7);
 }
 

@@ -207,6 +207,7 @@ mbt_status dataset_hold_bytes(mbt_comm *comm, const dataset_description *d, size
     status = mbt_share_create(comm, dataset->sample_bytes, &dataset->bytes, err);
     if (!status && !dataset->bytes.shared) { /* no copy for each rank */
         mbt_share_destroy(comm, &dataset->bytes);
+        dataset->no_shared_room = true;
         return MBT_OK;
     }
     return status ? status : load_all(comm, d, dataset, err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dataset_schema.h"
+#include "mbt/stop.h"
 
 enum { CHUNK_ROWS_MAX = 256, CHUNK_BYTES = 1 << 20, LABEL_CHUNK_ROWS = 65536 };
 
@@ -152,6 +153,13 @@ mbt_status dataset_write_attributes(mbt_store *store, const mbt_dataset_source *
     return status;
 }
 
+mbt_status dataset_not_stopped(const char *path, mbt_error *err)
+{
+    return mbt_stop_wanted(0) ? mbt_fail(err, MBT_FAILURE, "%s: stopped by %s, nothing is written",
+                                         path, mbt_stop_reason())
+                              : MBT_OK;
+}
+
 mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path, mbt_error *err)
 {
     double mean[MBT_CHANNELS_MAX], deviation[MBT_CHANNELS_MAX];
@@ -161,6 +169,10 @@ mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path,
     mbt_status status = check_source(source, err);
     if (status) {
         (void)mbt_error_prefix(err, "%s", path);
+        return status;
+    }
+    status = dataset_not_stopped(path, err);
+    if (status) {
         return status;
     }
     int64_t image_pixels = (int64_t)source->height * source->width;

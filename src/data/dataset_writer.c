@@ -172,7 +172,7 @@ mbt_status mbt_dataset_writer_finish(mbt_dataset_writer *writer, mbt_error *err)
     char digest[MBT_DIGEST_TEXT];
     mbt_encoded encoded[2] = {{0}, {0}};
     mbt_split split[2] = {{0}, {0}};
-    mbt_status status = MBT_OK;
+    mbt_status status = dataset_not_stopped(writer->path, err);
     for (int s = 0; s < 2 && !status; s++) {
         const struct written *w = &writer->split[s];
         encoded[s] = (mbt_encoded){.offsets = w->offsets, .sums = w->sums, .sizes = w->sizes};

@@ -58,8 +58,11 @@ mbt_status mbt_decoder_probe(mbt_decoder *decoder, const uint8_t *bytes, size_t 
     }
     *info = (mbt_image_info){.kind = of->name};
     mbt_status status = of->probe(decoder->jpeg, bytes, n, info, err);
-    if (status == MBT_OK &&
-        (info->height < 1 || info->width < 1 || info->height > MBT_IMAGE_SIDE_MAX ||
+    if (status != MBT_OK) { /* TurboJPEG would go on in the middle of the bad header */
+        codec_jpeg_release(decoder->jpeg);
+        return codec_jpeg_handle(&decoder->jpeg, err) == MBT_OK ? status : MBT_FAILURE;
+    }
+    if ((info->height < 1 || info->width < 1 || info->height > MBT_IMAGE_SIDE_MAX ||
          info->width > MBT_IMAGE_SIDE_MAX ||
          (int64_t)info->height * info->width > MBT_IMAGE_PIXELS_MAX)) {
         status = mbt_fail(

@@ -1,4 +1,5 @@
 /* JPEG by TurboJPEG, the only file that knows it. It keeps libjpeg's error exits to itself. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <turbojpeg.h>
 
@@ -26,10 +27,16 @@ void codec_jpeg_release(void *handle)
 mbt_status codec_jpeg_probe(void *handle, const uint8_t *bytes, size_t n, mbt_image_info *info,
                             mbt_error *err)
 {
-    int subsampling = 0, colours = 0;
-    if (tjDecompressHeader3(handle, bytes, n, &info->width, &info->height, &subsampling,
-                            &colours) != 0) {
+    int subsampling = 0, colours = -1;
+    const bool failed = tjDecompressHeader3(handle, bytes, n, &info->width, &info->height,
+                                            &subsampling, &colours) != 0;
+    /* A sampling of the colours that has no name there is decoded all the same. */
+    if (failed && !(subsampling < 0 && colours >= 0 && info->width > 0)) {
         return complain(handle, err);
+    }
+    if (info->width == 0) {
+        return mbt_fail(err, MBT_DATA, "JPEG: got %zu bytes, which end before the picture begins",
+                        n);
     }
     info->cmyk = colours == TJCS_CMYK || colours == TJCS_YCCK;
     return MBT_OK;
@@ -39,7 +46,7 @@ static int decode_as(void *handle, const uint8_t *bytes, size_t n, const mbt_ima
                      int format, uint8_t *pixels)
 {
     return tjDecompress2(handle, bytes, n, pixels, info->width, 0, info->height, format,
-                         TJFLAG_ACCURATEDCT);
+                         TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS);
 }
 
 /* Pillow's rule (Convert.c, cmyk2rgb) on ink amounts that Adobe stores inverted. */

@@ -60,7 +60,7 @@ static bool walk(png_structp png, png_infop info, struct reading *r, mbt_image_i
         return false;
     }
     png_set_read_fn(png, r, read_some);
-    png_set_user_limits(png, MBT_IMAGE_SIDE_MAX, MBT_IMAGE_SIDE_MAX);
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* the decoder has its own */
     png_read_info(png, info);
     const int width = (int)png_get_image_width(png, info);
     const int height = (int)png_get_image_height(png, info);

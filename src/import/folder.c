@@ -80,6 +80,10 @@ static mbt_status encode_again(struct import *import, struct picture *p, mbt_err
                                    &p->n, err);
     }
     free(small);
+    if (status == MBT_OK && p->n > MBT_SAMPLE_BYTES_MAX) {
+        status = mbt_fail(err, MBT_DATA, "got %zu bytes as JPEG, wanted at most %zu: see --resize",
+                          p->n, (size_t)MBT_SAMPLE_BYTES_MAX);
+    }
     if (status == MBT_OK) {
         p->bytes = p->other_bytes;
         status = decode(import->decoder, p->bytes, p->n, &p->info, &p->other_rgb, err);

@@ -13,14 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mbt/crc.h"
+
 enum { BLOCK_BYTES = 1 << 16, TRAILER_BYTES = 8 };
 
 struct unpack {
     const char *path;
     struct archive *raw, *tar;
-    uint32_t table[256], crc; /* crc: inverted, as RFC 1952 runs it */
-    uint64_t bytes;           /* that came out so far */
-    bool failed;              /* raw has an error */
+    uint32_t crc;   /* of what came out so far, */
+    uint64_t bytes; /* and how much that is */
+    bool failed;    /* raw has an error */
 };
 
 mbt_status unpack_fail(struct archive *archive, const char *path, mbt_error *err)
@@ -28,19 +30,6 @@ mbt_status unpack_fail(struct archive *archive, const char *path, mbt_error *err
     const char *reason = archive_error_string(archive);
     return mbt_fail(err, MBT_DATA, "%s: cannot be read as .tar.gz: %s", path,
                     reason != NULL ? reason : "no reason given");
-}
-
-static void start_crc(struct unpack *unpack)
-{
-    const uint32_t polynomial = 0xedb88320;
-    for (uint32_t n = 0; n < 256; n++) {
-        uint32_t c = n;
-        for (int bit = 0; bit < 8; bit++) {
-            c = (c & 1) != 0 ? polynomial ^ (c >> 1) : c >> 1;
-        }
-        unpack->table[n] = c;
-    }
-    unpack->crc = UINT32_MAX;
 }
 
 /* The next piece of what is packed; 0 at the end, -1 on failure. */
@@ -56,12 +45,7 @@ static la_ssize_t next_piece(struct unpack *unpack, const void **data)
         unpack->failed = true;
         return -1;
     }
-    const unsigned char *at = *data;
-    uint32_t crc = unpack->crc;
-    for (size_t i = 0; i < bytes; i++) {
-        crc = unpack->table[(crc ^ at[i]) & 255] ^ (crc >> 8);
-    }
-    unpack->crc = crc;
+    unpack->crc = mbt_crc32(unpack->crc, *data, bytes);
     unpack->bytes += bytes;
     return (la_ssize_t)bytes;
 }
@@ -89,7 +73,6 @@ mbt_status unpack_open(const char *path, struct unpack **unpack, struct archive 
     made->path = path;
     made->raw = archive_read_new();
     made->tar = archive_read_new();
-    start_crc(made);
     if (made->raw == NULL || made->tar == NULL) {
         status = mbt_fail(err, MBT_FAILURE, "%s: out of memory", path);
     } else if (archive_read_support_filter_gzip(made->raw) < ARCHIVE_WARN || /* others may start */
@@ -130,10 +113,10 @@ static mbt_status check_trailer(const struct unpack *unpack, mbt_error *err)
         return mbt_fail(err, MBT_DATA, "%s: cut short: no checksum at its end", unpack->path);
     }
     uint32_t crc = little_endian(trailer), bytes = little_endian(trailer + 4);
-    if (crc != ~unpack->crc || bytes != (uint32_t)unpack->bytes) {
+    if (crc != unpack->crc || bytes != (uint32_t)unpack->bytes) {
         return mbt_fail(err, MBT_DATA,
                         "%s: damaged: unpacked %llu bytes with CRC-32 %08x, wanted %u with %08x",
-                        unpack->path, (unsigned long long)unpack->bytes, (unsigned)~unpack->crc,
+                        unpack->path, (unsigned long long)unpack->bytes, (unsigned)unpack->crc,
                         (unsigned)bytes, (unsigned)crc);
     }
     return MBT_OK;

@@ -1,11 +1,10 @@
-/* Event files: framing by hand, messages by protobuf-c, sums by ISA-L. */
+/* Event files: framing by hand, messages by protobuf-c. */
 #include "mbt/events.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <isa-l/crc.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mbt/crc.h"
 #include "mbt/file.h"
 #include "mbt/text.h"
 #include <event.pb-c.h>
@@ -37,7 +37,7 @@ struct mbt_events {
 
 static uint32_t masked_sum(const void *data, size_t bytes)
 {
-    const uint32_t sum = ~crc32_iscsi((unsigned char *)data, (int)bytes, 0xffffffffu);
+    const uint32_t sum = mbt_crc32c(data, bytes);
     return (sum >> 15 | sum << 17) + 0xa282ead8u;
 }
 

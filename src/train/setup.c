@@ -260,8 +260,9 @@ static void say_where(const mbt_setup *s)
     if (d->streamed) {
         mbt_log_root(s->log, MBT_LOG_INFO,
                      "%s: its %zu MiB of images stay in the file and are read as they are needed "
-                     "(data.memory)",
-                     s->config.data.path, d->sample_bytes >> 20);
+                     "(%s)",
+                     s->config.data.path, d->sample_bytes >> 20,
+                     d->no_shared_room ? "/dev/shm has no room for them" : "data.memory");
     } else if (!d->share.shared) {
         mbt_log_root(s->log, MBT_LOG_WARN,
                      "%s: /dev/shm has no room for its %zu MiB: each rank reads it for itself",

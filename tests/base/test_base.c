@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "mbt/arena.h"
+#include "mbt/crc.h"
 #include "mbt/log.h"
 #include "mbt/status.h"
 #include "mbt/timer.h"
@@ -338,9 +339,22 @@ static void phases_have_names_of_their_own(void **state)
     assert_string_equal(mbt_phase_name(MBT_PHASE_COUNT), "unknown");
 }
 
+/* The check values of Koopman's and Williams's catalogues, and RFC 3720's zeros (section B.4). */
+static void sums_are_the_published_ones(void **state)
+{
+    static const char digits[] = "123456789";
+    static const char zeros[32];
+    (void)state;
+    assert_int_equal(mbt_crc32(0, digits, 9), 0xcbf43926);
+    assert_int_equal(mbt_crc32(mbt_crc32(0, digits, 4), digits + 4, 5), 0xcbf43926);
+    assert_int_equal(mbt_crc32c(digits, 9), 0xe3069283);
+    assert_int_equal(mbt_crc32c(zeros, sizeof zeros), 0x8a9136aa);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_are_the_published_ones),
         cmocka_unit_test(error_has_code_message_and_place),
         cmocka_unit_test(error_is_cut_at_its_end),
         cmocka_unit_test(error_takes_its_own_message),

@@ -138,6 +138,11 @@ static void failed_replace_leaves_the_old_file_alone(void **state)
     assert_int_equal(mbt_file_replace("d", "x", 1, &err), MBT_FAILURE);
     assert_non_null(strstr(err.message, "rename"));
     assert_int_equal(n_entries(), 2);
+    /* Nor would a device or what a link names come back. */
+    assert_int_equal(symlink("f", "to_f"), 0);
+    assert_int_equal(mbt_file_replace("to_f", "x", 1, &err), MBT_FAILURE);
+    assert_non_null(strstr(err.message, "to_f: is there and no regular file"));
+    assert_int_equal(unlink("to_f"), 0);
     assert_int_equal(mbt_file_replace("no/such/f", "x", 1, &err), MBT_FAILURE);
     assert_memory_equal(err.message, "no/such/f", 9);
 }

@@ -67,6 +67,28 @@ f = h5py.File('cmyk.h5')['train']; d = f['bytes/00000'][:].tobytes(); o = f['off
 modes = {Image.open(io.BytesIO(d[o[i]:o[i + 1]])).mode for i in range(20)}
 assert 'CMYK' not in modes, modes" || die "CMYK was stored"
 
+# a sampling of the colours that has no name, 4x2 of the brightness to one of each colour
+tree; base64 -d >bad/train/class0/sampled.jpg <<'END'
+/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4UG1RV19iZ2hnPk1xeX
+BkeFxlZ2P/2wBDARESEhgVGC8aGi9jQjhCY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2P/wAARCAAU
+ABgDAUIAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAABQD/xAAiEAEAAAQFBQAAAAAAAAAAAAAAAQMFUhRDgqHBBCIjQWH/xAAWAQEBAQAAAA
+AAAAAAAAAAAAAEAwX/xAAeEQABBAEFAAAAAAAAAAAAAAAAAQMEEjIhMUFx8P/aAAwDAQACEQMRAD8AYG1fJ1cDUSxU6/aA2r9VO8Pfd6h8G4qd
+ftBIsNLUTGnt0XRd/cjw2r5OrgakkiGMTHjYL2f/2Q==
+END
+expect 0 import folder bad/train bad/test -o sampled.h5
+said out "sampled, 19 + 6 images"
+
+# bad headers (12 bits a sample, an end behind the frame's header) do not spoil the images behind them
+tree; "$python" - <<'PY'
+good = open("good/train/class0/000.jpg", "rb").read()
+frame = good.index(b"\xff\xc0")
+open("bad/train/class0/00-deep.jpg", "wb").write(good[: frame + 4] + b"\x0c" + good[frame + 5 :])
+open("bad/train/class0/00-cut.jpg", "wb").write(good[: frame + 19])
+PY
+expect 0 import folder bad/train bad/test -o behind.h5 --skip-bad
+said out "behind, 18 + 6 images"
+[ "$(grep -c 'left out' err)" = 2 ] || die "other images are left out: $(cat err)"
+
 # files that are no image, cut, empty, too large
 tree; echo "no image" >bad/train/class1/note.txt
 refused 4 'bad/train/class1/note.txt: got 9 bytes that are neither JPEG nor PNG' bad/train bad/test
@@ -84,7 +106,9 @@ for file in class0/000.jpg class0/001.png class0/002.JPEG class0/003.jpg; do
     refused 4 "bad/train/$file: " bad/train bad/test
 done
 tree; pillow "Image.new('L', (16385, 1)).save('bad/train/class0/wide.png')"
-refused 4 'bad/train/class0/wide.png: ' bad/train bad/test
+refused 4 'bad/train/class0/wide.png: got a PNG of 16385 x 1 pixels, wanted sides up to 16384' bad/train bad/test
+tree; head -c 20 good/train/class0/000.jpg >bad/train/class0/000.jpg
+refused 4 'bad/train/class0/000.jpg: JPEG: got 20 bytes, which end before the picture begins' bad/train bad/test
 tree; chmod 000 bad/train/class2/000.JPEG
 [ "$(id -u)" = 0 ] || refused 4 'bad/train/class2/000.JPEG: ' bad/train bad/test
 tree; ln -sf nowhere bad/train/class2/000.JPEG # not even root reads that
