@@ -31,6 +31,11 @@ typedef struct mbt_job_row {
 /* Side and classes of the data set of that key; false when a table cannot be of it. */
 bool mbt_job_data_set(const char *key, int *size, int *n_classes);
 
+/* Trained parameters and multiply-accumulates of an image by the configuration: at data.image_size,
+ * or else at the data set's side. Errors are mbt_arch_count's. */
+mbt_status mbt_job_count(const mbt_config *config, int side, int n_classes, int64_t *parameters,
+                         int64_t *macs, mbt_error *err) MBT_WARN_UNUSED;
+
 typedef struct mbt_job {
     char path[MBT_PATH_BYTES], title[MBT_JOB_TEXT_BYTES], note[MBT_JOB_TEXT_BYTES];
     mbt_job_row *rows;

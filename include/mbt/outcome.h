@@ -16,8 +16,9 @@ typedef struct mbt_outcome {
     mbt_record_facts facts;
     mbt_metrics metrics; /* at least one row */
     bool finished;       /* all epochs of the configuration are done */
-    /* The row whose figures count: the last one, or, when samples were held out, the one with the
-     * best validation top-1. Never the best on the test split. */
+    /* The row whose figures count: the last that was evaluated (the last, when none was), or, when
+     * samples were held out, the one with the best validation top-1. Never the best on the test
+     * split. */
     int row;
     double hours; /* of training, evaluating and saving, over all sittings */
 } mbt_outcome;
@@ -26,6 +27,11 @@ typedef struct mbt_outcome {
  * commands are not. MBT_DATA when the folder holds no run or no epoch was completed. */
 mbt_status mbt_outcome_read(const char *folder, mbt_outcome *outcome,
                             mbt_error *err) MBT_WARN_UNUSED;
+
+/* As mbt_outcome_read, but a run in its first epoch is none to refuse: it has no rows, and row is
+ * -1. */
+mbt_status mbt_outcome_read_begun(const char *folder, mbt_outcome *outcome,
+                                  mbt_error *err) MBT_WARN_UNUSED;
 void mbt_outcome_clear(mbt_outcome *outcome); /* a zeroed one is allowed */
 
 /* The last part of the folder's path. Borrowed. */

@@ -23,13 +23,14 @@ mbt_status mbt_report_html(const mbt_outcome *runs, int n_runs, const mbt_table 
                            mbt_error *err) MBT_WARN_UNUSED;
 
 /* How two runs of one network and data set differ: configuration, curve, agreement of their
- * predictions. MBT_DATA when network or data set are not the same. */
+ * predictions, or why there are none. MBT_DATA when network or data set are not the same. */
 mbt_status mbt_report_compare(const mbt_outcome *a, const mbt_outcome *b, FILE *out,
                               mbt_error *err) MBT_WARN_UNUSED;
 
 /* Enters a finished run into `folder` (data/results): NAME.csv and NAME.svg, its curve; and its
  * line in the table of README.md, which replaces an older one of that name. MBT_DATA when the run
- * is not finished, or README.md is not there or has no such table. */
+ * is not finished, its name would be no link there, or README.md is not there or has no such table.
+ */
 mbt_status mbt_report_enter(const mbt_outcome *run, const char *folder,
                             mbt_error *err) MBT_WARN_UNUSED;
 

@@ -36,7 +36,10 @@ static const char usage[] =
     "  --help             this text\n"
     "  --version          versions of program and libraries\n"
     "\n"
-    "Exit codes: 0 done, 1 failure, 2 usage, 3 configuration, 4 a file is damaged or missing.\n";
+    "Exit codes: 0 done, 1 failure, 2 usage, 3 configuration, 4 a file is damaged or missing, or a "
+    "run\n"
+    "does not fit: of no row, unfinished, a seed twice, another network or data set than the "
+    "other.\n";
 
 /* What the command line asked for. */
 typedef struct request {

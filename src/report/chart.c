@@ -10,6 +10,7 @@ enum {
     WIDTH = 520,
     PLOT_HEIGHT = 250,
     LEFT = 74,
+    MARGIN = 14, /* of what may begin left of the axis */
     RIGHT = 14,
     TITLE_HEIGHT = 26,
     LEGEND_ROW = 20,
@@ -205,15 +206,15 @@ void chart_legend(const chart *c, FILE *out)
 /* Places the legend's entries in rows; draws them when out is given. Returns the rows. */
 static int legend(const chart *c, double top, FILE *out)
 {
-    int rows = 1, x = LEFT;
+    int rows = 1, x = MARGIN;
     for (int k = 0; k < c->n_series; k++) {
         const chart_series *s = &c->series[k];
         char text[144];
         legend_text(c, s, text, sizeof text);
         const int width = 30 + LETTER * (int)strlen(text) + 14;
-        if (x > LEFT && x + width > WIDTH) {
+        if (x > MARGIN && x + width > WIDTH) {
             rows++;
-            x = LEFT;
+            x = MARGIN;
         }
         if (out != NULL) {
             const double y = top + LEGEND_ROW * (rows - 1) + 12;
@@ -284,7 +285,7 @@ void chart_write(const chart *c, bool standalone, FILE *out)
     (void)fputs("\">\n", out);
     if (standalone) {
         put_style(out);
-        (void)fprintf(out, "<text class=\"title\" x=\"%d\" y=\"22\">", 14);
+        (void)fprintf(out, "<text class=\"title\" x=\"%d\" y=\"22\">", MARGIN);
         html_text(out, c->title);
         (void)fputs("</text>\n", out);
     }

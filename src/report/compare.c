@@ -36,13 +36,19 @@ static mbt_status check_alike(const mbt_outcome *a, const mbt_outcome *b, mbt_er
     return MBT_OK;
 }
 
+enum { CELL_BYTES = 32 };
+
+/* "-" for what was not evaluated. Returns cell. */
+static const char *value_text(double value, int decimals, char cell[CELL_BYTES])
+{
+    (void)snprintf(cell, CELL_BYTES, isnan(value) ? "-" : "%.*f", decimals, value);
+    return cell;
+}
+
 static void put_value(FILE *out, double value)
 {
-    char cell[32] = "-";
-    if (!isnan(value)) {
-        (void)snprintf(cell, sizeof cell, "%.2f", value);
-    }
-    (void)fprintf(out, "  %9s", cell);
+    char cell[CELL_BYTES];
+    (void)fprintf(out, "  %9s", value_text(value, 2, cell));
 }
 
 static void put_curves(const mbt_outcome *a, const mbt_outcome *b, FILE *out)
@@ -89,15 +95,23 @@ static mbt_status compare_predictions(const mbt_outcome *a, const mbt_outcome *b
     char(*names_a)[MBT_CLASS_NAME_BYTES] = NULL;
     char(*names_b)[MBT_CLASS_NAME_BYTES] = NULL;
     int64_t epoch_a = 0, epoch_b = 0;
-    mbt_status status = mbt_record_read_predictions(a->folder, &of_a, &names_a, &epoch_a, err);
+    mbt_error why = {0};
+    mbt_status status = mbt_record_read_predictions(a->folder, &of_a, &names_a, &epoch_a, &why);
     if (status == MBT_OK) {
-        status = mbt_record_read_predictions(b->folder, &of_b, &names_b, &epoch_b, err);
+        status = mbt_record_read_predictions(b->folder, &of_b, &names_b, &epoch_b, &why);
     }
-    if (status == MBT_OK && (of_a.n != of_b.n || of_a.n_classes != of_b.n_classes)) {
+    const bool both = status == MBT_OK;
+    if (status == MBT_DATA) { /* a run before its first evaluation has none */
+        (void)fprintf(out, "\nno predictions to compare: %s\n", why.message);
+        status = MBT_OK;
+    } else if (status != MBT_OK) {
+        *err = why;
+    }
+    if (both && (of_a.n != of_b.n || of_a.n_classes != of_b.n_classes)) {
         status = mbt_fail(err, MBT_DATA, "%.300s, %.300s: predictions of other test splits",
                           a->folder, b->folder);
     }
-    if (status == MBT_OK) { /* not always of the epochs whose accuracy stands above */
+    if (both && status == MBT_OK) { /* not always of the epochs whose accuracy stands above */
         (void)fprintf(out, "\npredictions   after epoch %" PRId64 " of A, %" PRId64 " of B\n",
                       epoch_a, epoch_b);
         put_agreement(&of_a, &of_b, out);
@@ -120,12 +134,14 @@ mbt_status mbt_report_compare(const mbt_outcome *a, const mbt_outcome *b, FILE *
     for (int i = 0; i < 2; i++) {
         const mbt_outcome *run = both[i];
         const mbt_metrics_row *row = &run->metrics.rows[run->row];
+        char top1[CELL_BYTES], loss[CELL_BYTES];
         (void)fprintf(out,
                       "%c  %s: %s on %s, seed %" PRId64 ", epoch %" PRId64 " of %" PRId64
-                      ", test top-1 %.2f %%, loss %.4f, %.2f h, %.0f images/s\n",
+                      ", test top-1 %s %%, loss %s, %.2f h, %.0f images/s\n",
                       'A' + i, run->folder, run->facts.network, run->facts.data_set,
-                      run->config.train.seed, row->epoch, run->config.train.epochs, row->test_top1,
-                      row->test_loss, run->hours, row->images_per_s);
+                      run->config.train.seed, row->epoch, run->config.train.epochs,
+                      value_text(row->test_top1, 2, top1), value_text(row->test_loss, 4, loss),
+                      run->hours, row->images_per_s);
     }
     mbt_config_difference(&a->config, &b->config, keys, sizeof keys);
     (void)fprintf(out, "configurations differ in: %s\n", keys[0] != '\0' ? keys : "nothing");

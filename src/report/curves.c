@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mbt/text.h"
+
 static const struct kind {
     const char *name, *title, *y_label, *format;
     const char *solid, *dashed;           /* columns; dashed may be NULL */
@@ -22,6 +24,8 @@ const char *curve_name(curve_kind kind)
 {
     return kinds[kind].name;
 }
+
+enum { NAME_BYTES = 48 }; /* of a run: with what follows it a line of the legend */
 
 _Static_assert((int)MBT_REPORT_RUNS_MAX <= (int)CHART_TONES, "a colour each");
 
@@ -67,9 +71,9 @@ mbt_status curve_make(curve_kind kind, const mbt_outcome *runs, int n_runs, curv
             }
             chart_series *s = chart_add(&set->chart, x, to, metrics->n_rows, r, dashed);
             to = copy_column(metrics, column, to);
-            (void)snprintf(s->name, sizeof s->name, "%.60s%s%s",
-                           n_runs > 1 ? mbt_outcome_name(&runs[r]) : "", n_runs > 1 ? ", " : "",
-                           dashed ? k->dashed_name : k->solid_name);
+            const char *name = n_runs > 1 ? mbt_outcome_name(&runs[r]) : "";
+            (void)snprintf(s->name, sizeof s->name, "%.*s%s%s", mbt_text_fitting(name, NAME_BYTES),
+                           name, n_runs > 1 ? ", " : "", dashed ? k->dashed_name : k->solid_name);
         }
     }
     return MBT_OK;

@@ -56,9 +56,9 @@ static void put_line(const mbt_outcome *run, FILE *out)
                   "| [%s](%s.svg) ([csv](%s.csv)) | %s | %s | %.2f | %.1f | "
                   "%" PRId64 " | %" PRId64 " | **%.2f** | %.2f | %.2f | %s | %s | ",
                   name, name, name, network, run->facts.data_set,
-                  (double)run->facts.parameters / 1e6, (double)run->facts.macs / 1e6, row->epoch,
-                  run->config.train.seed, row->test_top1, row->test_top5, run->hours,
-                  processor[0] != '\0' ? processor : "not recorded", commit);
+                  (double)run->facts.parameters / 1e6, (double)run->facts.macs / 1e6,
+                  run->config.train.epochs, run->config.train.seed, row->test_top1, row->test_top5,
+                  run->hours, processor[0] != '\0' ? processor : "not recorded", commit);
     put_commands(run, out);
     (void)fputs(" |\n", out);
 }
@@ -141,6 +141,13 @@ mbt_status mbt_report_enter(const mbt_outcome *run, const char *folder, mbt_erro
                         "run %s: has done %" PRId64 " of %" PRId64 " epochs; only finished runs "
                         "are results",
                         run->folder, m->rows[m->n_rows - 1].epoch, run->config.train.epochs);
+    }
+    const char *name = mbt_outcome_name(run);
+    if (name[strcspn(name, " |[]()<>`\\")] != '\0') {
+        return mbt_fail(err, MBT_DATA,
+                        "run %s: got the name \"%s\", wanted one that can be a link: without "
+                        "blanks, bars, brackets and backticks",
+                        run->folder, name);
     }
     mbt_status status = mbt_text_path(folder, "README.md", path, err);
     if (status == MBT_OK) {

@@ -6,5 +6,6 @@
 
 /* With & < > " escaped; control characters become blanks. */
 void html_text(FILE *out, const char *text);
+void html_bytes(FILE *out, const char *text, size_t bytes); /* the first of them */
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mbt/arch.h"
 #include "mbt/json.h"
 #include "mbt/text.h"
 
@@ -33,6 +34,14 @@ bool mbt_job_data_set(const char *key, int *size, int *n_classes)
         }
     }
     return false;
+}
+
+mbt_status mbt_job_count(const mbt_config *config, int side, int n_classes, int64_t *parameters,
+                         int64_t *macs, mbt_error *err)
+{
+    const int size = config->data.image_size > 0 ? (int)config->data.image_size : side;
+    const mbt_arch_request request = mbt_arch_of(config, 3, size, size, n_classes);
+    return mbt_arch_count(&request, parameters, macs, err);
 }
 
 static const char *const job_members[] = {"title", "note", "rows", NULL};
@@ -135,6 +144,11 @@ static mbt_status get_seeds(const mbt_json_file *file, const char *at, const cha
                             value);
         }
         row->seeds[i] = (int64_t)value;
+        for (int k = 0; k < i; k++) {
+            if (row->seeds[k] == row->seeds[i]) {
+                return mbt_fail(err, MBT_DATA, "%s: %s: got %g a second time", job, key, value);
+            }
+        }
     }
     return MBT_OK;
 }

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "mbt/arch.h"
 #include "mbt/checkpoint.h"
 #include "mbt/job.h"
 #include "mbt/run.h"
@@ -81,6 +81,10 @@ static mbt_status read_metrics(const char *folder, mbt_metrics *metrics, mbt_err
     char path[MBT_PATH_BYTES];
     mbt_store *store = NULL;
     mbt_status status = mbt_text_path(folder, "metrics.h5", path, err);
+    struct stat info;
+    if (status == MBT_OK && stat(path, &info) != 0 && errno == ENOENT) {
+        return MBT_OK; /* it is written after the first epoch */
+    }
     if (status == MBT_OK) {
         status = mbt_store_open(path, FILE_BYTES_MAX, &store, err);
     }
@@ -106,8 +110,7 @@ static mbt_status count_network(const mbt_config *config, mbt_record_facts *fact
         return mbt_fail(err, MBT_DATA, "data set %s: is none of those that tables are of",
                         facts->data_set);
     }
-    const mbt_arch_request request = mbt_arch_of(config, 3, side, side, n_classes);
-    return mbt_arch_count(&request, &facts->parameters, &facts->macs, err);
+    return mbt_job_count(config, side, n_classes, &facts->parameters, &facts->macs, err);
 }
 
 /* What about.h5 would say, without the commands. */
@@ -144,15 +147,29 @@ static mbt_status read_facts(const char *folder, const mbt_config *config, mbt_r
                                   : facts_of_older(folder, config, facts, err);
 }
 
-mbt_status mbt_outcome_read(const char *folder, mbt_outcome *outcome, mbt_error *err)
+/* The folder without a slash at its end; "." and "..", which are no names, written out. */
+static mbt_status name_folder(const char *folder, char out[MBT_PATH_BYTES], mbt_error *err)
+{
+    mbt_status status = mbt_text_format(out, MBT_PATH_BYTES, err, "path", "%s", folder);
+    for (size_t n = strlen(out); n > 1 && out[n - 1] == '/'; n--) {
+        out[n - 1] = '\0';
+    }
+    const char *slash = strrchr(out, '/');
+    const char *last = slash != NULL ? slash + 1 : out;
+    if (status == MBT_OK && (strcmp(last, ".") == 0 || strcmp(last, "..") == 0)) {
+        char *whole = realpath(folder, NULL);
+        status = whole != NULL ? mbt_text_format(out, MBT_PATH_BYTES, err, "path", "%s", whole)
+                               : mbt_fail(err, MBT_DATA, "run %s: %s", folder, strerror(errno));
+        free(whole);
+    }
+    return status;
+}
+
+mbt_status mbt_outcome_read_begun(const char *folder, mbt_outcome *outcome, mbt_error *err)
 {
     struct stat info;
-    *outcome = (mbt_outcome){0};
-    mbt_status status =
-        mbt_text_format(outcome->folder, sizeof outcome->folder, err, "path", "%s", folder);
-    for (size_t n = strlen(outcome->folder); n > 1 && outcome->folder[n - 1] == '/'; n--) {
-        outcome->folder[n - 1] = '\0';
-    }
+    *outcome = (mbt_outcome){.row = -1};
+    mbt_status status = name_folder(folder, outcome->folder, err);
     if (status == MBT_OK && stat(folder, &info) != 0) {
         status = mbt_fail(err, MBT_DATA, "run %s: %s", folder, strerror(errno));
     }
@@ -169,18 +186,26 @@ mbt_status mbt_outcome_read(const char *folder, mbt_outcome *outcome, mbt_error 
     if (status == MBT_OK) {
         status = read_metrics(folder, &outcome->metrics, err);
     }
-    if (status == MBT_OK && outcome->metrics.n_rows == 0) {
-        status = mbt_fail(err, MBT_DATA, "run %s: no epoch was completed", folder);
-    }
     if (status != MBT_OK) {
         mbt_outcome_clear(outcome);
         return status;
     }
-    outcome->row = figure_row(&outcome->metrics);
-    outcome->hours = hours_of(&outcome->metrics);
-    outcome->finished =
-        outcome->metrics.rows[outcome->metrics.n_rows - 1].epoch >= outcome->config.train.epochs;
+    const mbt_metrics *metrics = &outcome->metrics;
+    const int last = metrics->n_rows - 1;
+    outcome->row = figure_row(metrics);
+    outcome->hours = hours_of(metrics);
+    outcome->finished = last >= 0 && metrics->rows[last].epoch >= outcome->config.train.epochs;
     return MBT_OK;
+}
+
+mbt_status mbt_outcome_read(const char *folder, mbt_outcome *outcome, mbt_error *err)
+{
+    mbt_status status = mbt_outcome_read_begun(folder, outcome, err);
+    if (status == MBT_OK && outcome->metrics.n_rows == 0) {
+        status = mbt_fail(err, MBT_DATA, "run %s: no epoch was completed", folder);
+        mbt_outcome_clear(outcome);
+    }
+    return status;
 }
 
 void mbt_outcome_clear(mbt_outcome *outcome)

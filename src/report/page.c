@@ -1,11 +1,13 @@
 /* The page: what all runs share. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "curves.h"
 #include "html.h"
 #include "mbt/report.h"
+#include "mbt/text.h"
 #include "page.h"
 
 static void put_colours(bool dark, FILE *out)
@@ -113,6 +115,13 @@ static void put_head(const char *title, FILE *out)
     (void)fputs("</style>\n</head>\n<body>\n<main>\n", out);
 }
 
+static void put_percent(double value, const char *class, FILE *out)
+{
+    (void)fprintf(out, "<td class=\"%s\">", class);
+    (void)fprintf(out, isnan(value) ? "-" : "%.2f", value);
+    (void)fputs("</td>", out);
+}
+
 static void put_summary(const mbt_outcome *runs, int n_runs, FILE *out)
 {
     (void)fputs(
@@ -137,11 +146,12 @@ static void put_summary(const mbt_outcome *runs, int n_runs, FILE *out)
         html_text(out, run->facts.data_set);
         (void)fprintf(out,
                       "</td><td class=\"number\">%.2f</td><td class=\"number\">%.1f</td>"
-                      "<td class=\"number\">%" PRId64 " of %" PRId64 "</td>"
-                      "<td class=\"number strong\">%.2f</td><td class=\"number\">%.2f</td>"
-                      "<td class=\"number\">%.2f</td><td class=\"number\">%.0f</td></tr>\n",
+                      "<td class=\"number\">%" PRId64 " of %" PRId64 "</td>",
                       (double)run->facts.parameters / 1e6, (double)run->facts.macs / 1e6,
-                      row->epoch, run->config.train.epochs, row->test_top1, row->test_top5,
+                      row->epoch, run->config.train.epochs);
+        put_percent(row->test_top1, "number strong", out);
+        put_percent(row->test_top5, "number", out);
+        (void)fprintf(out, "<td class=\"number\">%.2f</td><td class=\"number\">%.0f</td></tr>\n",
                       run->hours, row->images_per_s);
     }
     (void)fputs("</table></div></div>\n", out);
@@ -170,13 +180,15 @@ mbt_status mbt_report_html(const mbt_outcome *runs, int n_runs, const mbt_table 
                            mbt_error *err)
 {
     char title[160];
-    (void)snprintf(title, sizeof title, n_runs == 1 ? "%.120s" : "%.120s and %d more",
-                   mbt_outcome_name(&runs[0]), n_runs - 1);
+    const char *first = mbt_outcome_name(&runs[0]);
+    (void)snprintf(title, sizeof title, n_runs == 1 ? "%.*s" : "%.*s and %d more",
+                   mbt_text_fitting(first, 120), first, n_runs - 1);
     put_head(title, out);
     (void)fputs("<header><h1>", out);
     html_text(out, title);
-    (void)fputs("</h1>\n<p>Figures are those of the last epoch, or of the epoch chosen on held-out "
-                "training samples; never the best on the test split.</p></header>\n"
+    (void)fputs("</h1>\n<p>Figures are those of the last epoch that was evaluated, or of the "
+                "epoch chosen on held-out training samples; never the best on the test "
+                "split.</p></header>\n"
                 "<section class=\"cards\">\n",
                 out);
     put_summary(runs, n_runs, out);

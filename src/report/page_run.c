@@ -286,10 +286,8 @@ static mbt_status put_making(const mbt_outcome *run, FILE *out, mbt_error *err)
     const char *const texts[] = {run->facts.commands, run->facts.provenance, config};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         for (const char *at = texts[i]; *at != '\0';) {
-            char line[1024];
             const size_t length = strcspn(at, "\n");
-            (void)snprintf(line, sizeof line, "%.*s", (int)length, at);
-            html_text(out, line);
+            html_bytes(out, at, length);
             (void)fputc('\n', out);
             at += length + (at[length] == '\n');
         }

@@ -7,18 +7,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "mbt/arch.h"
 #include "mbt/text.h"
 
 enum { DIFFERENCE_BYTES = 400 };
 
-/* The sums over a row's finished runs, from which mean and deviation come. */
+/* A row's runs, and of the finished ones that from which mean and deviation come. */
 struct sums {
     double top1[MBT_JOB_SEEDS_MAX], top5[MBT_JOB_SEEDS_MAX], flip_top1[MBT_JOB_SEEDS_MAX], hours;
+    char arithmetic[MBT_RECORD_NAME_BYTES]; /* of the first that says it */
+    int n, n_flip;                          /* n_flip: with both views, which a run need not have */
     int64_t seeds[MBT_JOB_SEEDS_MAX];
     char folders[MBT_JOB_SEEDS_MAX][MBT_PATH_BYTES];
-    char arithmetic[MBT_RECORD_NAME_BYTES]; /* of the first that says it */
-    int n, n_flip, n_begun;                 /* n_flip: with both views, which a run need not have */
+    int n_runs; /* finished or not */
 };
 
 struct making {
@@ -28,10 +28,9 @@ struct making {
 
 static mbt_status count_network(const mbt_job_row *row, mbt_table_row *out, mbt_error *err)
 {
-    const mbt_arch_request request =
-        mbt_arch_of(&row->config, 3, row->size, row->size, row->n_classes);
     int64_t parameters = 0, macs = 0;
-    const mbt_status status = mbt_arch_count(&request, &parameters, &macs, err);
+    const mbt_status status =
+        mbt_job_count(&row->config, row->size, row->n_classes, &parameters, &macs, err);
     out->parameters = (double)parameters;
     out->macs = (double)macs;
     return status != MBT_OK ? mbt_error_prefix(err, "%s", row->configuration) : MBT_OK;
@@ -48,19 +47,21 @@ static mbt_status add_run(struct making *m, int i, const mbt_outcome *run, mbt_e
                         run->folder, run->facts.parameters, run->facts.macs,
                         row->row->configuration, row->parameters, row->macs);
     }
-    for (int k = 0; k < s->n; k++) {
+    for (int k = 0; k < s->n_runs; k++) {
         if (s->seeds[k] == run->config.train.seed) {
             return mbt_fail(err, MBT_DATA, "runs %.300s and %.300s: both have seed %" PRId64,
                             s->folders[k], run->folder, s->seeds[k]);
         }
     }
-    if (!run->finished) {
-        s->n_begun++;
-        return MBT_OK;
-    }
-    if (s->n == MBT_JOB_SEEDS_MAX) {
+    if (s->n_runs == MBT_JOB_SEEDS_MAX) {
         return mbt_fail(err, MBT_DATA, "%s: more than %d runs of one row", run->folder,
                         MBT_JOB_SEEDS_MAX);
+    }
+    s->seeds[s->n_runs] = run->config.train.seed;
+    memcpy(s->folders[s->n_runs], run->folder, sizeof run->folder);
+    s->n_runs++;
+    if (!run->finished) {
+        return MBT_OK;
     }
     if (s->arithmetic[0] == '\0') {
         memcpy(s->arithmetic, run->facts.arithmetic, sizeof s->arithmetic);
@@ -70,8 +71,6 @@ static mbt_status add_run(struct making *m, int i, const mbt_outcome *run, mbt_e
                         "run %.300s: multiplied in %s, others of its row in %s: no mean of both",
                         run->folder, run->facts.arithmetic, s->arithmetic);
     }
-    s->seeds[s->n] = run->config.train.seed;
-    memcpy(s->folders[s->n], run->folder, sizeof run->folder);
     const mbt_metrics_row *figures = &run->metrics.rows[run->row];
     s->top1[s->n] = figures->test_top1;
     s->top5[s->n] = figures->test_top5;
@@ -89,7 +88,7 @@ static mbt_status place_run(struct making *m, const char *folder, mbt_error *err
     mbt_outcome run;
     char nearest[DIFFERENCE_BYTES] = "", label[MBT_JOB_TEXT_BYTES] = "";
     bool placed = false;
-    mbt_status status = mbt_outcome_read(folder, &run, err);
+    mbt_status status = mbt_outcome_read_begun(folder, &run, err);
     for (int i = 0; i < m->table->n_rows && status == MBT_OK; i++) {
         const mbt_job_row *row = m->table->rows[i].row;
         char difference[DIFFERENCE_BYTES];
@@ -121,9 +120,8 @@ static mbt_status place_run(struct making *m, const char *folder, mbt_error *err
 static bool is_there(const char *folder)
 {
     struct stat info;
-    char metrics[MBT_PATH_BYTES];
-    return mbt_text_path(folder, "metrics.h5", metrics, NULL) == MBT_OK &&
-           stat(metrics, &info) == 0;
+    char config[MBT_PATH_BYTES];
+    return mbt_text_path(folder, "config.json", config, NULL) == MBT_OK && stat(config, &info) == 0;
 }
 
 /* The runs that row i names, or those found where the row would be trained. */
@@ -174,7 +172,7 @@ static void conclude(mbt_table_row *row, const struct sums *s)
     row->epochs = (double)row->row->config.train.epochs;
     row->seeds = row->row->n_seeds;
     row->runs = s->n;
-    row->unfinished = s->n_begun;
+    row->unfinished = s->n_runs - s->n;
     row->hours = s->n > 0 ? s->hours / s->n : (double)NAN;
     spread(s->top1, s->n, &row->top1, &row->top1_deviation);
     spread(s->flip_top1, s->n_flip, &row->flip_top1, &row->flip_top1_deviation);

@@ -166,13 +166,6 @@ static void write_line(const mbt_table *table, int r, cell_writer *write, const 
     (void)fputs(end, out);
 }
 
-static void print_note(const mbt_table *table, FILE *out)
-{
-    if (table->job->note[0] != '\0') {
-        (void)fprintf(out, "\n%s\n", table->job->note);
-    }
-}
-
 static void text_cell(const mbt_table *table, const struct view *v, int r, const char *cell,
                       FILE *out)
 {
@@ -192,10 +185,20 @@ void mbt_table_print(const mbt_table *table, FILE *out)
     for (int r = -1; r < table->n_rows; r++) {
         write_line(table, r, text_cell, "\n", out);
     }
-    print_note(table, out);
+    if (table->job->note[0] != '\0') {
+        (void)fprintf(out, "\n%s\n", table->job->note);
+    }
 }
 
-/* A bar would end the cell. */
+/* As it stands: a bar would end the cell, stars and underlines would change the letters, an angle
+ * bracket would begin an element. */
+static void markdown_text(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        (void)fprintf(out, strchr("\\|<>*_`[]&", *text) != NULL ? "\\%c" : "%c", *text);
+    }
+}
+
 static void markdown_cell(const mbt_table *table, const struct view *v, int r, const char *cell,
                           FILE *out)
 {
@@ -203,9 +206,7 @@ static void markdown_cell(const mbt_table *table, const struct view *v, int r, c
     (void)v;
     (void)r;
     (void)fputs("| ", out);
-    for (; *cell != '\0'; cell++) {
-        (void)fprintf(out, *cell == '|' ? "\\|" : "%c", *cell);
-    }
+    markdown_text(out, cell);
     (void)fputc(' ', out);
 }
 
@@ -220,13 +221,19 @@ static void markdown_rule(const mbt_table *table, const struct view *v, int r, c
 
 void mbt_table_print_markdown(const mbt_table *table, FILE *out)
 {
-    (void)fprintf(out, "**%s**\n\n", table->job->title);
+    (void)fputs("**", out);
+    markdown_text(out, table->job->title);
+    (void)fputs("**\n\n", out);
     write_line(table, -1, markdown_cell, "|\n", out);
     write_line(table, -1, markdown_rule, "|\n", out);
     for (int r = 0; r < table->n_rows; r++) {
         write_line(table, r, markdown_cell, "|\n", out);
     }
-    print_note(table, out);
+    if (table->job->note[0] != '\0') {
+        (void)fputc('\n', out);
+        markdown_text(out, table->job->note);
+        (void)fputc('\n', out);
+    }
 }
 
 static void html_cell(const mbt_table *table, const struct view *v, int r, const char *cell,

@@ -47,11 +47,32 @@ grep -q 'MobileNetV2 . 0.25 .* 1 of 2 ' out || die "named runs: $(cat out)"
 expect 0 "$report" table job.json begun
 grep -q 'MobileNetV2 . 0.25 .* unfinished .* 0 of 2$' out || die "an unfinished run: $(cat out)"
 unsaid out 'both views'
+expect 4 "$report" table job.json begun runs/small-seed0 begun
+said err 'runs begun and begun: both have seed 7'
+# In its first epoch a run has no row yet, also when it was resumed there.
+expect 0 ranks 1 small.json --set train.seed=8 --set train.max_steps=1 --set run.folder=early
+for resumed in no yes; do
+    [ "$resumed" = no ] || expect 0 ranks 1 resume early --set train.max_steps=2
+    expect 0 "$report" table job.json early
+    grep -q 'MobileNetV2 . 0.25 .* unfinished .* 0 of 2$' out || die "a run in its first epoch: $(cat out)"
+    expect 4 "$report" plot accuracy early -o early.svg
+    said err 'run early: no epoch was completed'
+done
 # Its last epoch was not evaluated: the figures are those of the one before.
 expect 0 ranks 1 small.json --set data.validation=0 --set evaluate.every_epochs=2 --set train.epochs=4 \
     --set train.batch=64 --set train.max_steps=12 --set run.folder=sparse
 expect 0 "$report" compare sparse begun
 unsaid out nan
+# Nor was any.
+expect 0 ranks 1 small.json --set data.validation=0 --set evaluate.every_epochs=9 --set train.epochs=10 \
+    --set train.batch=64 --set train.max_steps=8 --set run.folder=blind
+expect 0 "$report" compare blind sparse
+unsaid out nan
+said out 'test top-1 - %, loss -,'
+said out 'no predictions to compare: blind/predictions.h5: '
+expect 0 "$report" html blind -o blind.html
+unsaid blind.html '>nan<'
+said blind.html '<td class="number strong">-</td>'
 expect 0 "$report" table job.json --format markdown -o table.md
 [ ! -s out ] || die "table -o prints too"
 expect 0 "$report" table job.json --format csv -o table.csv
@@ -85,6 +106,7 @@ with h5py.File("table.h5") as t:
             assert (numpy.isnan(got) and row[name] == "") or abs(got - float(row[name])) <= 1e-12 * abs(got), name
     assert [s.decode() for s in t["table"].attrs["label"]] == [r["label"] for r in rows]
 lines = [l for l in open("table.md") if l.startswith("|")]
+assert open("table.md").readline() == "**Small \\& \\<quick\\> networks**\n"
 assert len(lines) == 5 and all(l.replace("\\|", "").count("|") == lines[1].count("|") for l in lines), lines
 PY
 
@@ -92,6 +114,8 @@ PY
 expect 0 "$report" html --job job.json runs/small-seed0 runs/small-seed1 runs/other-seed0 -o page.html
 "$python" "$here/page.py" page.html 3 ${MBT_PICTURES:+"$MBT_PICTURES"} || die "the page"
 grep -q 'Small &amp; &lt;quick&gt; networks' page.html || die "a title is not escaped"
+(cd runs/other-seed0 && expect 0 "$report" html . -o ../../here.html)
+said here.html '<title>other-seed0</title>'
 grep -q '<script\|http://\|https://' page.html && die "the page is not self-contained"
 mv synth.h5 away.h5
 expect 0 "$report" html runs/small-seed0 -o bare.html
@@ -167,7 +191,7 @@ fails_report() { # CODE TEXT ARGUMENTS...
 }
 expect 0 ranks 1 small.json --set network.width=0.5 --set network.downsampling=4 --set run.folder=wide
 expect 0 "$report" record wide -o results
-grep -q '| mobilenetv2 1.0, ds4, width 0.5 |' results/README.md || die "another network's name: $(cat results/README.md)"
+grep -q '| mobilenetv2 1.0, ds4, width 0.5 |.*| 2 | 1 | ' results/README.md || die "another network's name: $(cat results/README.md)"
 # a run from before about.h5 was there
 cp -r runs/other-seed0 older
 mv older/about.h5 .
@@ -180,6 +204,8 @@ cp results/README.md before
 fails_report 4 'has done 1 of 2 epochs' record begun -o results
 same before results/README.md
 [ ! -e results/begun.csv ] || die "half an entry"
+cp -r runs/small-seed0 'a name'
+fails_report 4 'got the name "a name", wanted one that can be a link' record 'a name' -o results
 mkdir bare
 fails_report 4 'README.md' record runs/small-seed0 -o bare
 [ -z "$(ls bare)" ] || die "half an entry in a folder that has no table"
@@ -200,6 +226,9 @@ said analysis '/metrics/images_per_s'
 fails_report 4 'run none: No such file' table job.json none
 fails_report 4 'runs/small-seed0 and runs/small-seed0: both have seed 0' table job.json runs/small-seed0 runs/small-seed0
 sed 's/"seeds": \[0\]/"seeds": [0], "runs": ["runs\/gone"]/' job.json >gone.json
+sed 's/"seeds": \[0\]/"seeds": [3, 4, 3]/' job.json >twice.json
+fails_report 4 'twice.json: rows.1.seeds.2: got 3 a second time' rows twice.json
+fails_report 1 'is there and no regular file, so is not replaced' rows job.json -o /dev/null
 fails_report 4 'rows.1.runs.0: got runs/gone, where there is no run' table gone.json
 expect 0 ranks 1 small.json --set schedule.lr=0.2 --set run.folder=unlike
 fails_report 4 'nearest is "MobileNetV2 | 0.25", which differs in schedule.lr' table job.json unlike
