@@ -4,7 +4,8 @@
  * summed: associative, so ranks, threads, order and MPI algorithm change no bit. The gradient was
  * divided by the batch's true size at the loss. A value that is not finite, or reaches 2^62 / k,
  * raises a flag that travels with the step's counts; nothing is updated before it is read.
- * reduce fp32: float sums in group order within a worker (team.h), then over workers, then MPI's.
+ * reduce fp32: float sums in group order within a worker (team.h), then over workers, then over
+ * ranks: on one node in their order, else as MPI does.
  * reduce bf16: the same, but ranks exchange the rank's sum rounded to bfloat16: half the message,
  * running statistics included.
  * A bucket is a range of the flat block; its sum starts when the last group of each worker has

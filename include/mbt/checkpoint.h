@@ -65,8 +65,8 @@ typedef struct mbt_guard {
 
 /* Writes <folder>/step-<step>.h5 and moves last.h5 (and best.h5 when is_best). The folder must be
  * there: it is not made, for where a file system has gone a folder of that name would be on
- * another. guard: asked when the file is written, for that may have taken long; NULL: nobody else
- * can want the folder. digest: the state digest. Rank zero alone. */
+ * another. guard: asked before the file is put there and again behind it, for that may have taken
+ * long; NULL: nobody else can want the folder. digest: the state digest. Rank zero alone. */
 mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool is_best,
                                const mbt_guard *guard, char digest[MBT_DIGEST_TEXT],
                                mbt_error *err) MBT_WARN_UNUSED;
@@ -85,8 +85,10 @@ mbt_status mbt_checkpoint_prune(const char *folder, int64_t step, const mbt_rete
 mbt_status mbt_checkpoint_load(mbt_state *state, const char *path, bool *plan_digest_changed,
                                mbt_error *err) MBT_WARN_UNUSED;
 
-/* Weights and running statistics alone (evaluation): the averaged ones where the file has them. */
+/* Weights and running statistics alone (evaluation): the averaged ones where the file has them.
+ * progress: of that file; NULL when it is not asked for. */
 mbt_status mbt_checkpoint_load_weights(const mbt_params *params, float *weights, const char *path,
+                                       mbt_progress_state *progress,
                                        mbt_error *err) MBT_WARN_UNUSED;
 
 /* The newest file of the folder that verifies: last.h5 first, then by falling step. Each damaged

@@ -94,8 +94,8 @@ typedef struct mbt_config {
         char name[MBT_NAME_BYTES];  /* network.name: a row of the arch tables */
         int64_t downsampling;       /* network.downsampling: 4, 8 or 32 */
         double width;               /* network.width: multiplier */
-        char depth[MBT_NAME_BYTES]; /* network.depth: "1.0", "0.7", "0.5": a row of blocks per stage
-                                     */
+        char depth[MBT_NAME_BYTES]; /* network.depth: "1.0", "0.5": a row of blocks per stage; of
+                                       some networks layers, "20" */
         double dropout;             /* network.dropout: probability, before the classifier */
     } network;
     struct {
@@ -216,5 +216,9 @@ void mbt_config_help(FILE *out);
 /* The keys on which two configurations differ, comma separated, cut to `bytes`; "" when none.
  * A resume compares what it was given with what the checkpoint holds. */
 void mbt_config_difference(const mbt_config *a, const mbt_config *b, char *out, size_t bytes);
+
+/* The keys that are not at their defaults and that nothing reads as others stand, each with what
+ * would: "optimizer.muon_rate (read with optimizer.kind muon)"; cut to `bytes`; "" when none. */
+void mbt_config_idle(const mbt_config *config, char *out, size_t bytes);
 
 #endif

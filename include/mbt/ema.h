@@ -3,8 +3,9 @@
  *   m = w at the first step that is averaged, then m += (1 - decay) * (w - m) after every step
  *
  * in float, elementwise, without contraction: the same on every machine. Running statistics are
- * averaged like weights; before an evaluation they give way to those that batch-norm groups of
- * training images really have under the averaged weights. Depends on setup, bucket. */
+ * averaged like weights; before an evaluation of the training they give way to those that
+ * batch-norm groups of training images really have under the averaged weights. Depends on setup,
+ * bucket. */
 #ifndef MBT_EMA_H
 #define MBT_EMA_H
 

@@ -16,9 +16,10 @@
 
 typedef struct mbt_events mbt_events;
 
-/* Begins a file, behind those that are there in their order. step: steps done so far. Files of
- * earlier sittings whose last record was cut (a killed run) are shortened to their whole records,
- * with a logged line each. MBT_FAILURE when it cannot be written; nothing of it is left then. */
+/* Begins a file, behind those that are there in their order. step: that of the newest row that they
+ * have, 0 before the first. Files of earlier sittings whose last record was cut (a killed run) are
+ * shortened to their whole records, with a logged line each. MBT_FAILURE when it cannot be written;
+ * nothing of it is left then. */
 mbt_status mbt_events_open(const char *folder, int64_t step, mbt_log *log, mbt_events **events,
                            mbt_error *err) MBT_WARN_UNUSED;
 void mbt_events_close(mbt_events *events); /* NULL is allowed */

@@ -56,6 +56,10 @@ mbt_status mbt_evaluate(mbt_setup *setup, const float *weights, const mbt_split 
 
 /* ---- a run ---- */
 
+/* The weights that a training begins with: drawn, and over them what init.pretrained has. Of this
+ * rank; MBT_DATA when the file has none for the network. */
+mbt_status mbt_train_weights(mbt_setup *setup, mbt_error *err) MBT_WARN_UNUSED;
+
 typedef struct mbt_train_options {
     const char *resume;     /* checkpoint to go on from, or NULL */
     const char *provenance; /* text for checkpoints */

@@ -32,11 +32,21 @@ static void say_why(mbtrain_session *s, mbt_status status, const mbt_error *err)
     }
 }
 
+static void say_idle(mbtrain_session *s)
+{
+    char keys[512];
+    mbt_config_idle(&s->config, keys, sizeof keys);
+    if (keys[0] != '\0') {
+        mbt_log_root(&s->log, MBT_LOG_WARN, "without effect: %s", keys);
+    }
+}
+
 mbt_status mbtrain_share_config(mbtrain_session *s, mbt_status status, mbt_error *err)
 {
     status = mbt_comm_agree(s->comm, status, err);
     if (status == MBT_OK) {
         mbt_comm_broadcast(s->comm, &s->config, sizeof s->config);
+        say_idle(s);
     }
     return status;
 }

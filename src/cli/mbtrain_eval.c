@@ -83,6 +83,23 @@ static mbt_status evaluate_splits(mbtrain_session *s, mbt_setup *setup,
     return status;
 }
 
+/* One rank reads: a run that goes on may replace what `path` names from one moment to the next. */
+static mbt_status load(mbtrain_session *s, mbt_setup *setup, const char *path,
+                       mbt_progress_state *at, mbt_error *err)
+{
+    mbt_plan *evaluator = setup->evaluator;
+    mbt_status status = MBT_OK;
+    if (mbtrain_is_root(s)) {
+        status = mbt_checkpoint_load_weights(&evaluator->params, evaluator->weights, path, at, err);
+    }
+    status = mbt_comm_agree(s->comm, status, err);
+    if (status == MBT_OK) {
+        mbt_comm_broadcast(s->comm, evaluator->weights,
+                           evaluator->params.n_floats * sizeof *evaluator->weights);
+    }
+    return status;
+}
+
 mbt_status mbtrain_eval(mbtrain_session *s, mbt_error *err)
 {
     char path[MBT_PATH_BYTES] = "";
@@ -96,7 +113,6 @@ mbt_status mbtrain_eval(mbtrain_session *s, mbt_error *err)
             status = mbt_checkpoint_read_info(path, &info, err);
         }
         if (status == MBT_OK) {
-            at = info.progress;
             mbt_config_defaults(&s->config);
             status = mbt_config_parse(info.config, path, &s->config, err);
         }
@@ -110,15 +126,11 @@ mbt_status mbtrain_eval(mbtrain_session *s, mbt_error *err)
     }
     status = mbtrain_share_config(s, status, err);
     if (status == MBT_OK) {
-        mbt_comm_broadcast(s->comm, path, sizeof path);
         mbt_watchdog_limit(s->watchdog, s->config.run.watchdog_s);
         status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, false, &setup, err);
     }
     if (status == MBT_OK) {
-        status = mbt_comm_agree(s->comm,
-                                mbt_checkpoint_load_weights(&setup.evaluator->params,
-                                                            setup.evaluator->weights, path, err),
-                                err);
+        status = load(s, &setup, path, &at, err);
     }
     if (status == MBT_OK) {
         if (mbtrain_is_root(s)) {

@@ -1,6 +1,7 @@
 /* The verbs that look and measure, and leave nothing behind. */
 #include "mbt/bench.h"
 #include "mbt/binding.h"
+#include "mbt/trainer.h"
 #include "mbtrain_session.h"
 
 /* Plan and bench need no data: the shape is CIFAR's, or ImageNet's for its strides, unless given.
@@ -102,6 +103,9 @@ mbt_status mbtrain_check(mbtrain_session *s, mbt_error *err)
     mbt_status status = mbtrain_read_config(s, true, err);
     if (status == MBT_OK) {
         status = mbt_setup_create(s->comm, &s->log, &s->config, NULL, true, &setup, err);
+    }
+    if (status == MBT_OK) {
+        status = mbt_comm_agree(s->comm, mbt_train_weights(&setup, err), err);
     }
     if (status == MBT_OK && mbtrain_is_root(s)) {
         (void)printf(

@@ -66,7 +66,8 @@ static const mbt_row rows[] = {
     {"network.width", MBT_ROW_F64, FIELD(network.width), "1", 0.05, 8, NULL, "",
      "multiplier of the channel counts"},
     {"network.depth", MBT_ROW_TEXT, FIELD(network.depth), "1.0", 1, 0, NULL, "",
-     "blocks per stage: 1.0, of IGCV3-D also 0.7 and 0.5; layers of IGCV1 and igcv2_c416: 20 ..."},
+     "blocks per stage: 1.0, of IGCV3-D also 0.7 and 0.5, of igcv2_matched 0.5; layers of IGCV1 and "
+     "igcv2_c416: 20 ..."},
     {"network.dropout", MBT_ROW_F64, FIELD(network.dropout), "0", 0, 0.95, NULL, "",
      "probability of dropping an input of the classifier"},
 

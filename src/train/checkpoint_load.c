@@ -189,18 +189,20 @@ mbt_status mbt_checkpoint_load(mbt_state *state, const char *path, bool *plan_di
 }
 
 mbt_status mbt_checkpoint_load_weights(const mbt_params *params, float *weights, const char *path,
-                                       mbt_error *err)
+                                       mbt_progress_state *progress, mbt_error *err)
 {
     ckpt_file file = {0};
-    mbt_progress_state progress = {0};
+    mbt_progress_state of_file = {0};
     mbt_metrics metrics = {0};
     mbt_status status = ckpt_file_open(&file, path, err);
     if (!status)
         status = check_tensors(&file, params, false, err);
     if (!status)
-        status = ckpt_file_verify(&file, &progress, &metrics, NULL, err);
+        status = ckpt_file_verify(&file, &of_file, &metrics, NULL, err);
     if (!status)
         status = read_block(&file, params, ckpt_file_weights(&file), weights, err);
+    if (!status && progress != NULL)
+        *progress = of_file;
     mbt_metrics_clear(&metrics);
     ckpt_file_close(&file);
     return status;

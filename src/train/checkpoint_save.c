@@ -149,6 +149,8 @@ mbt_status mbt_checkpoint_save(const mbt_state *state, const char *folder, bool 
         status = write_progress(store, &state->progress, err);
     if (!status)
         status = mbt_metrics_store(state->metrics, store, CKPT_METRICS, err);
+    if (!status && guard != NULL)
+        status = guard->ask(guard->context, err);
     if (!status)
         status = mbt_store_commit(store, path, NULL, err);
     if (!status && guard != NULL)

@@ -241,9 +241,10 @@ double mbt_keeper_reserve(const mbt_keeper *k)
 
 char *mbt_keeper_left(const mbt_keeper *k, char *out, size_t bytes)
 {
-    if (k->run != NULL && k->saved_step >= 0) {
-        (void)snprintf(out, bytes, "the last checkpoint is %s/last.h5, of step %" PRId64,
-                       mbt_run_checkpoints(k->run), k->saved_step);
+    char path[MBT_PATH_BYTES]; /* of the file: last.h5 may name a damaged one */
+    if (k->run != NULL && k->saved_step >= 0 &&
+        mbt_checkpoint_path(mbt_run_checkpoints(k->run), k->saved_step, path, NULL) == MBT_OK) {
+        (void)snprintf(out, bytes, "the last checkpoint is %s", path);
     } else {
         (void)snprintf(out, bytes, "no checkpoint had been written yet");
     }

@@ -60,7 +60,7 @@ mbt_status mbt_keeper_finish(mbt_keeper *keeper, const mbt_state *state,
 /* Seconds to be held back from a time limit for a save that may still run, and the last one. */
 double mbt_keeper_reserve(const mbt_keeper *keeper);
 
-/* "the last checkpoint is .../last.h5, of step N"; out has `bytes`. Returns out. */
+/* "the last checkpoint is .../step-N.h5"; out has `bytes`. Returns out. */
 char *mbt_keeper_left(const mbt_keeper *keeper, char *out, size_t bytes);
 
 void mbt_keeper_print(const mbt_keeper *keeper, FILE *out); /* one line, rank zero */

@@ -2,6 +2,7 @@
  * step. */
 #include "mbt/muon.h"
 
+#include <float.h>
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -251,7 +252,9 @@ static mbt_status orthogonalise(const section *m, int group, float *panels, floa
     float *q = p + square, *t = q + square, *u = t + square;
     copy_group(m, group, panels, x, false);
     const double size = sqrt(mbt_optim_sum_of_squares(x, floats));
-    if (size == 0) {
+    if (size < FLT_MIN) { /* nothing, or what momentum leaves of it: 1 / size is no float then */
+        memset(x, 0, floats * sizeof *x);
+        copy_group(m, group, panels, x, true);
         return MBT_OK;
     }
     for (size_t i = 0; i < floats; i++) {

@@ -148,7 +148,8 @@ static mbt_status load(const mbt_params *params, const char *path, float *weight
         goto done;
     }
     memcpy(in.taken, weights, params->n_floats * sizeof *weights);
-    status = mbt_store_open_large(path, false, &in.store, err);
+    status =
+        mbt_store_open_large(path, true, &in.store, err); /* values have no sums of their own */
     if (status == MBT_OK) {
         status = take_all(&in, err);
     }

@@ -16,7 +16,7 @@ typedef struct recorder {
     double booked[MBT_PHASE_COUNT]; /* seconds that rows have */
     bool no_predictions, no_events; /* could be written last time, which was said */
     mbt_events *events;             /* rank zero; NULL while its file could not be begun */
-    int64_t entered_at;             /* step */
+    int64_t entered_at;             /* step of the newest row then */
 } recorder;
 
 void recorder_init(recorder *r, mbt_setup *setup, const char *provenance);
@@ -24,7 +24,7 @@ void recorder_clear(recorder *r); /* a zeroed one is allowed */
 
 /* Rank zero alone, when the run is entered: writes what it is of, with this sitting's command
  * behind those of earlier ones (resumed), and begins an event file. Neither is worth a run: what
- * fails is logged. step: steps done so far. */
+ * fails is logged. step: the newest row's, 0 before the first. */
 void recorder_enter(recorder *r, mbt_run *run, const char *command, bool resumed, int64_t step);
 
 /* The next evaluation is of the test split: setup->predictions takes it. Collective. */

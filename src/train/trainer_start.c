@@ -21,8 +21,7 @@ static mbt_status check_counters(const trainer *t, mbt_error *err)
                     t->options->resume, p->step, p->epoch, t->steps_per_epoch);
 }
 
-/* Drawn weights, and over them what a weight file has. */
-static mbt_status draw_or_load(mbt_setup *setup, mbt_error *err)
+mbt_status mbt_train_weights(mbt_setup *setup, mbt_error *err)
 {
     const mbt_params *params = &setup->plan->params;
     const char *file = setup->config.init.pretrained;
@@ -39,7 +38,7 @@ static mbt_status begin(trainer *t, bool *other_plan, mbt_error *err)
 {
     mbt_setup *setup = t->setup;
     if (t->options->resume == NULL) {
-        return draw_or_load(setup, err);
+        return mbt_train_weights(setup, err);
     }
     t->state.ema = t->average;
     const mbt_status status = mbt_checkpoint_load(&t->state, t->options->resume, other_plan, err);
@@ -52,8 +51,9 @@ static mbt_status write_first_files(trainer *t, mbt_error *err)
 {
     mbt_status status = MBT_OK;
     if (t->run != NULL) {
+        const mbt_metrics *m = &t->metrics;
         recorder_enter(&t->recorder, t->run, t->options->command, t->options->resume != NULL,
-                       t->state.progress.step);
+                       m->n_rows > 0 ? m->rows[m->n_rows - 1].step : 0);
         status = mbt_run_write_config(t->run, &t->setup->config, err);
         if (status == MBT_OK && t->options->resume != NULL) {
             status = mbt_run_write_metrics(t->run, &t->metrics, err);

@@ -214,12 +214,38 @@ static void the_table_is_sound(void **state)
     assert_int_equal(faults.count, 0);
 }
 
+static void what_nothing_reads_is_named(void **state)
+{
+    char idle[512];
+    mbt_config c;
+    (void)state;
+    mbt_config_defaults(&c);
+    mbt_config_idle(&c, idle, sizeof idle);
+    assert_string_equal(idle, "");
+    set(&c, "optimizer.muon_rate=0.3");
+    set(&c, "schedule.kind=cosine");
+    set(&c, "schedule.gamma=0.5");
+    mbt_config_idle(&c, idle, sizeof idle);
+    assert_string_equal(idle, "optimizer.muon_rate (read with optimizer.kind muon), "
+                              "schedule.gamma (read with schedule.kind step or exponential)");
+    mbt_config_idle(&c, idle, 20);
+    assert_string_equal(idle, "optimizer.muon_rate");
+    set(&c, "optimizer.kind=muon");
+    set(&c, "schedule.kind=exponential");
+    mbt_config_idle(&c, idle, sizeof idle);
+    assert_string_equal(idle, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sets_every_type),         cmocka_unit_test(replaces_whole_values),
-        cmocka_unit_test(faults_are_named),        cmocka_unit_test(texts_fit_to_the_last_byte),
-        cmocka_unit_test(defaults_are_the_recipe), cmocka_unit_test(the_table_is_sound),
+        cmocka_unit_test(sets_every_type),
+        cmocka_unit_test(replaces_whole_values),
+        cmocka_unit_test(faults_are_named),
+        cmocka_unit_test(texts_fit_to_the_last_byte),
+        cmocka_unit_test(defaults_are_the_recipe),
+        cmocka_unit_test(the_table_is_sound),
+        cmocka_unit_test(what_nothing_reads_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,13 +33,13 @@ expect 0 ranks 1 small.json --set run.folder=run --set train.max_steps=4
 good=$(digest run)
 for n in 1 3; do
     cp -R run "run-$n"
-    diverges "$n" "the last checkpoint is run-$n/checkpoints/last.h5, of step 4" resume "run-$n" \
+    diverges "$n" "the last checkpoint is run-$n/checkpoints/step-0000000004.h5" resume "run-$n" \
         --set train.max_steps=0 "$@"
     [ "$(digest "run-$n")" = "$good" ] || die "run-$n: another state was saved"
 done
 
 # Saved after every step up to the last one that is whole.
-diverges 2 'steps/checkpoints/last.h5, of step ' small.json --set run.folder=steps \
+diverges 2 'the last checkpoint is steps/checkpoints/step-' small.json --set run.folder=steps \
     --set checkpoint.every_steps=1 "$@"
 expect 0 "$ckpt" verify steps/checkpoints/*.h5
 for file in steps/checkpoints/step-*.h5; do

@@ -4,6 +4,7 @@
 set -eu
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+python=${PYTHON:-/usr/bin/python3}
 prepare
 
 # Six steps: three an epoch, of 64, 64 and 52 samples.
@@ -122,6 +123,10 @@ for limit in 1 0; do
     metrics held >got.csv
     metrics "one-$limit" >wanted.csv
     same wanted.csv got.csv
+    PYTHONPATH=$here "$python" -c '
+import sys, read_events
+held, one = (read_events.read(f)["test/top1"] for f in sys.argv[1:])
+assert held == one and one, (held, one)' held "one-$limit" || die "other events after a stop in the evaluation"
 done
 metrics whole >wanted.csv
 

@@ -58,6 +58,7 @@ for n in 1 3; do
     fails 4 "$n" 'nan.h5: /classifier.bias: element 0 is' small.json --set init.pretrained=nan.h5
     fails 4 "$n" 'linked.h5' small.json --set init.pretrained=linked.h5
     fails 4 "$n" 'none.h5' small.json --set init.pretrained=none.h5
+    fails 4 "$n" 'none.h5' check small.json --set init.pretrained=none.h5
 done
 expect 2 "$ckpt" export first
 said err 'wanted -o FILE'

@@ -37,8 +37,8 @@ static mbt_status configure(const char *checkpoint, const char *dataset, const c
 static mbt_status count(mbt_setup *setup, const char *checkpoint, mbt_counts *counts,
                         mbt_error *err)
 {
-    mbt_status status = mbt_checkpoint_load_weights(&setup->evaluator->params,
-                                                    setup->evaluator->weights, checkpoint, err);
+    mbt_status status = mbt_checkpoint_load_weights(
+        &setup->evaluator->params, setup->evaluator->weights, checkpoint, NULL, err);
     status = mbt_comm_agree(setup->comm, status, err);
     return status == MBT_OK ? mbt_evaluate(setup, NULL, &setup->dataset.test, NULL,
                                            setup->dataset.test.n, 0, counts, NULL, err)

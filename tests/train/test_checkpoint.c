@@ -144,12 +144,14 @@ static void weights_alone_come_back(void **state)
     fixture_make(&out, FIXTURE_PLAIN, 16, true);
     fixture_make(&in, FIXTURE_UNTRAINED, 8, false);
     save(p, &out, digest);
-    assert_int_equal(mbt_checkpoint_load_weights(&in.params, in.weights, p->path, &err), MBT_OK);
+    assert_int_equal(mbt_checkpoint_load_weights(&in.params, in.weights, p->path, NULL, &err),
+                     MBT_OK);
     check_block(&in, in.weights, false);
     assert_true(in.momentum[0] == -7.0f);
     fixture_clear(&in);
     fixture_make(&in, FIXTURE_RESHAPED, 8, false);
-    assert_int_equal(mbt_checkpoint_load_weights(&in.params, in.weights, p->path, &err), MBT_DATA);
+    assert_int_equal(mbt_checkpoint_load_weights(&in.params, in.weights, p->path, NULL, &err),
+                     MBT_DATA);
     assert_non_null(strstr(err.message, "tensor head.bias: got [10], wanted [7]"));
     assert_true(in.weights[0] == -7.0f);
     fixture_clear(&in);
@@ -305,7 +307,8 @@ static void is_refused(const char *path, fixture *f)
     char digest[MBT_DIGEST_TEXT];
     assert_int_equal(mbt_checkpoint_load(&f->state, path, &changed, &err), MBT_DATA);
     assert_non_null(strstr(err.message, path));
-    assert_int_equal(mbt_checkpoint_load_weights(&f->params, f->weights, path, &err), MBT_DATA);
+    assert_int_equal(mbt_checkpoint_load_weights(&f->params, f->weights, path, NULL, &err),
+                     MBT_DATA);
     assert_int_equal(mbt_checkpoint_verify(path, digest, &err), MBT_DATA);
     assert_int_equal(mbt_checkpoint_read_info(path, &info, &err), MBT_DATA);
     assert_null(info.config);

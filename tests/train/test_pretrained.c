@@ -179,12 +179,27 @@ static void names_of_parallel_modules_are_understood(void **state)
     fixture_clear(&f);
 }
 
+/* In the middle: one of a tensor's values. */
+static void flip_a_byte(const char *path)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    assert_int_equal(fseek(file, ftell(file) / 2, SEEK_SET), 0);
+    const int byte = fgetc(file);
+    assert_int_equal(fseek(file, -1, SEEK_CUR), 0);
+    assert_int_equal(fputc(byte ^ 0x55, file), byte ^ 0x55);
+    assert_int_equal(fclose(file), 0);
+}
+
 static void bad_files_change_nothing(void **state)
 {
     place *p = *state;
     static const char *const both[] = {"/head.bias", "/module.head.bias"};
     static const char *const other[] = {"/fc.bias"};
     float values[10] = {0};
+    flip_a_byte(p->weights);
+    refuse(p, "damaged");
     write_foreign(p, both, 2, values, 10);
     refuse(p, "twice");
     write_foreign(p, other, 1, values, 10);
