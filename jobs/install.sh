@@ -24,10 +24,12 @@ case "${1-}" in
     ;;
 esac
 
+# Of a package that is there for several architectures, this one's counts.
 list_missing() {
+    native=$(dpkg --print-architecture)
     for package in $packages; do
-        status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=none
-        [ "$status" = installed ] || printf ' %s' "$package"
+        dpkg-query -W -f '${db:Status-Status} ${Architecture}\n' "$package" 2>/dev/null |
+            grep -Eqx "installed (all|$native)" || printf ' %s' "$package"
     done
 }
 

@@ -14,7 +14,7 @@
  * [N][2], height and width; and /test the same. The digest is over offsets, sums, sizes and labels,
  * train before test, so it stands for every byte without all of them being read at start.
  *
- * Depends on status, text, comm, store, image. */
+ * Depends on status, text, comm, stop, store, image. */
 #ifndef MBT_DATASET_H
 #define MBT_DATASET_H
 
@@ -129,7 +129,8 @@ typedef struct mbt_dataset_source {
 mbt_status mbt_dataset_check_header(const mbt_dataset_source *source,
                                     mbt_error *err) MBT_WARN_UNUSED;
 
-/* Computes mean, deviation and digest and writes the file in one replacement. */
+/* Computes mean, deviation and digest and writes the file in one replacement. MBT_FAILURE, and
+ * nothing is written, when a stop is wanted before that (stop.h). */
 mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path,
                              mbt_error *err) MBT_WARN_UNUSED;
 
@@ -143,7 +144,7 @@ mbt_status mbt_dataset_writer_create(const mbt_dataset_source *header, const cha
 mbt_status mbt_dataset_writer_add(mbt_dataset_writer *writer, int split, const uint8_t *bytes,
                                   size_t n, const mbt_image_info *info, const uint8_t *rgb,
                                   int32_t label, mbt_error *err) MBT_WARN_UNUSED;
-/* Puts the file in place. */
+/* Puts the file in place; when a stop is wanted as mbt_dataset_write. */
 mbt_status mbt_dataset_writer_finish(mbt_dataset_writer *writer, mbt_error *err) MBT_WARN_UNUSED;
 void mbt_dataset_writer_destroy(mbt_dataset_writer *writer); /* NULL is allowed */
 

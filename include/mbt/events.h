@@ -2,9 +2,9 @@
  * the metric table.
  *
  * A record is: length (u64), masked CRC-32C of these 8 bytes, protobuf message, masked CRC-32C of
- * it; little-endian. A sitting that resumes begins with a session start at the first step that it
- * will do again, so readers drop what an earlier one had written from there on. Rank zero alone.
- * Depends on log, metrics, status. */
+ * it; little-endian. A sitting that resumes begins with a session start at the step behind the
+ * newest row that it has, so readers drop what an earlier one had written from there on. Rank zero
+ * alone. Depends on log, metrics, status. */
 #ifndef MBT_EVENTS_H
 #define MBT_EVENTS_H
 

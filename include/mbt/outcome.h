@@ -14,7 +14,7 @@ typedef struct mbt_outcome {
     char folder[MBT_PATH_BYTES];
     mbt_config config;
     mbt_record_facts facts;
-    mbt_metrics metrics; /* at least one row */
+    mbt_metrics metrics; /* at least one row, but of mbt_outcome_read_begun */
     bool finished;       /* all epochs of the configuration are done */
     /* The row whose figures count: the last that was evaluated (the last, when none was), or, when
      * samples were held out, the one with the best validation top-1. Never the best on the test

@@ -21,9 +21,9 @@ typedef struct mbt_pretrained_report {
 /* Overwrites in `weights` (flat block of params) every tensor that the file has in the same shape,
  * running statistics included. PyTorch's "module." before names and its num_batches_tracked are
  * passed over. Logs one line that counts, and one for each tensor that did not match (the first few
- * of each kind). MBT_DATA: the file is missing, no HDF5, holds refused links or values that are not
- * finite, or none of its tensors fits; weights are unchanged then. A file of another maker is
- * tried in a child process first (limited.h). */
+ * of each kind). MBT_DATA: the file is missing, damaged, no HDF5, holds refused links or values
+ * that are not finite, or none of its tensors fits; weights are unchanged then. A file of another
+ * maker is tried in a child process first (limited.h). */
 mbt_status mbt_pretrained_load(const mbt_params *params, const char *path, float *weights,
                                mbt_log *log, mbt_pretrained_report *report,
                                mbt_error *err) MBT_WARN_UNUSED;

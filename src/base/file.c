@@ -109,9 +109,9 @@ mbt_status mbt_file_temporary(const char *path, char *temporary, int *fd, mbt_er
     const int folder = slash ? (int)(slash + 1 - path) : 0;
     struct stat info;
     *fd = -1;
-    if (lstat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {
+    if (lstat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
         return mbt_fail(err, MBT_FAILURE, "%s: is there and no regular file, so is not replaced",
-                        path); /* rename itself refuses a folder */
+                        path);
     }
     for (int i = 0; i < TRIES && *fd < 0; i++) {
         mbt_status status =

@@ -9,6 +9,7 @@ void mbt_config_idle(const mbt_config *config, char *out, size_t bytes)
 {
     const bool falls = config->schedule.kind == MBT_SCHEDULE_STEP ||
                        config->schedule.kind == MBT_SCHEDULE_EXPONENTIAL;
+    const mbt_crop_kind crop = config->augment.crop;
     const struct {
         const char *path;
         bool is_read;
@@ -25,6 +26,14 @@ void mbt_config_idle(const mbt_config *config, char *out, size_t bytes)
         {"schedule.warmup_start", config->schedule.warmup > 0, "schedule.warmup above 0"},
         {"ema.start", config->ema.decay > 0, "ema.decay above 0"},
         {"ema.bn_samples", config->ema.decay > 0, "ema.decay above 0"},
+        {"augment.pad", crop == MBT_CROP_PAD, "augment.crop pad"},
+        {"augment.pad_mode", crop == MBT_CROP_PAD && config->augment.pad > 0,
+         "augment.crop pad, augment.pad above 0"},
+        {"augment.scale_min", crop != MBT_CROP_PAD, "augment.crop resized or scaled"},
+        {"augment.scale_max", crop != MBT_CROP_PAD, "augment.crop resized or scaled"},
+        {"augment.ratio", crop == MBT_CROP_RESIZED, "augment.crop resized"},
+        {"augment.short_side", crop == MBT_CROP_SCALED, "augment.crop scaled"},
+        {"augment.flip_mode", config->augment.flip, "augment.flip true"},
         {"train.small_until", config->train.small_size > 0, "train.small_size above 0"},
     };
     mbt_config defaults;

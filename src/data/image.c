@@ -62,9 +62,9 @@ mbt_status mbt_decoder_probe(mbt_decoder *decoder, const uint8_t *bytes, size_t 
         codec_jpeg_release(decoder->jpeg);
         return codec_jpeg_handle(&decoder->jpeg, err) == MBT_OK ? status : MBT_FAILURE;
     }
-    if ((info->height < 1 || info->width < 1 || info->height > MBT_IMAGE_SIDE_MAX ||
-         info->width > MBT_IMAGE_SIDE_MAX ||
-         (int64_t)info->height * info->width > MBT_IMAGE_PIXELS_MAX)) {
+    if (info->height < 1 || info->width < 1 || info->height > MBT_IMAGE_SIDE_MAX ||
+        info->width > MBT_IMAGE_SIDE_MAX ||
+        (int64_t)info->height * info->width > MBT_IMAGE_PIXELS_MAX) {
         status = mbt_fail(
             err, MBT_DATA, "got a %s of %d x %d pixels, wanted sides up to %d and up to %d pixels",
             of->name, info->width, info->height, MBT_IMAGE_SIDE_MAX, MBT_IMAGE_PIXELS_MAX);

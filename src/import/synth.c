@@ -6,6 +6,7 @@
 
 #include "mbt/dataset.h"
 #include "mbt/import.h"
+#include "mbt/stop.h"
 #include "synth_draw.h"
 
 enum { IMAGE_BYTES = SYNTH_SIDE * SYNTH_SIDE * SYNTH_CHANNELS, SAMPLES_MAX = 10000000 };
@@ -19,6 +20,10 @@ static mbt_status draw_split(uint64_t seed, int64_t first, int64_t n, uint8_t **
         return mbt_fail(err, MBT_FAILURE, "synth: no memory for %" PRId64 " images", n);
     }
     for (int64_t i = 0; i < n; i++) {
+        if (mbt_stop_wanted(0)) {
+            return mbt_fail(err, MBT_FAILURE, "synth: stopped by %s, nothing is written",
+                            mbt_stop_reason());
+        }
         (*labels)[i] = (int32_t)(i % SYNTH_CLASSES);
         synth_draw(seed, (uint64_t)(first + i), (*labels)[i], *images + i * IMAGE_BYTES);
     }

@@ -33,9 +33,10 @@ mbt_status mbt_arch_build(const mbt_arch_request *request, mbt_graph *graph, mbt
         if (strcmp(rows[i]->name, request->name) == 0) {
             (void)snprintf(graph->name, sizeof graph->name, "%s", rows[i]->name);
             const mbt_status status = rows[i]->build(request, rows[i]->family, graph, err);
-            if (graph->fault.code == MBT_CONFIG) { /* that names a node, and no key */
-                return mbt_error_prefix(err, "network.name %s with network.width %g", request->name,
-                                        request->width);
+            if (graph->fault.code == MBT_CONFIG) { /* that names a node, and no network */
+                return mbt_error_prefix(err, "%s of width %g on %d x %d with %d classes",
+                                        request->name, request->width, request->h, request->w,
+                                        request->n_classes);
             }
             return status;
         }

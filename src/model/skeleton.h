@@ -39,7 +39,7 @@ mbt_status mbt_skeleton_build(const mbt_arch_request *request, const void *skele
 
 /* The layout of IGCV1 and IGCV2 on CIFAR, ResNet's (He et al. 2016, section 4.2): a stem of c
  * channels, three stages of c, 2c and 4c with `blocks` each, whose later ones begin with stride 2,
- * pool, classifier. `activate` stands behind the stem. MBT_CONFIG for another downsampling than 4.
+ * pool, classifier. A ReLU stands behind the stem. MBT_CONFIG for another downsampling than 4.
  */
 mbt_status mbt_three_stages_build(const mbt_arch_request *request, int c, int blocks,
                                   mbt_block_fn *block, const void *family, mbt_graph *graph,

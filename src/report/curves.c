@@ -25,7 +25,7 @@ const char *curve_name(curve_kind kind)
     return kinds[kind].name;
 }
 
-enum { NAME_BYTES = 48 }; /* of a run: with what follows it a line of the legend */
+enum { NAME_BYTES = 43 }; /* of a run: with what follows it a line of the legend */
 
 _Static_assert((int)MBT_REPORT_RUNS_MAX <= (int)CHART_TONES, "a colour each");
 

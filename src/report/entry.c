@@ -143,10 +143,10 @@ mbt_status mbt_report_enter(const mbt_outcome *run, const char *folder, mbt_erro
                         run->folder, m->rows[m->n_rows - 1].epoch, run->config.train.epochs);
     }
     const char *name = mbt_outcome_name(run);
-    if (name[strcspn(name, " |[]()<>`\\")] != '\0') {
+    if (name[strcspn(name, " \t\r\n|[]()<>`\\#?%")] != '\0') {
         return mbt_fail(err, MBT_DATA,
                         "run %s: got the name \"%s\", wanted one that can be a link: without "
-                        "blanks, bars, brackets and backticks",
+                        "blanks and any of |[]()<>`\\#?%%",
                         run->folder, name);
     }
     mbt_status status = mbt_text_path(folder, "README.md", path, err);

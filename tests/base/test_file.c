@@ -133,10 +133,10 @@ static void failed_replace_leaves_the_old_file_alone(void **state)
     assert_string_equal(data, "old");
     free(data);
 
-    /* The last step fails: a folder with something in it is in the way. */
+    /* A folder with something in it is in the way. */
     assert_int_equal(mbt_file_make_folder("d/e", &err), MBT_OK);
     assert_int_equal(mbt_file_replace("d", "x", 1, &err), MBT_FAILURE);
-    assert_non_null(strstr(err.message, "rename"));
+    assert_non_null(strstr(err.message, "d: is there and no regular file"));
     assert_int_equal(n_entries(), 2);
     /* Nor would a device or what a link names come back. */
     assert_int_equal(symlink("f", "to_f"), 0);

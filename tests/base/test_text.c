@@ -178,12 +178,23 @@ static void durations_read_well(void **state)
     }
 }
 
+static void cuts_no_letter(void **state)
+{
+    (void)state;
+    assert_int_equal(mbt_text_fitting("", 5), 0);
+    assert_int_equal(mbt_text_fitting("abc", 2), 2);
+    assert_int_equal(mbt_text_fitting("abc", 3), 3);
+    assert_int_equal(mbt_text_fitting("a\xc3\xa9z", 2), 1);
+    assert_int_equal(mbt_text_fitting("a\xc3\xa9z", 3), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_are_strict),   cmocka_unit_test(decimals_are_strict),
         cmocka_unit_test(format_reports_a_cut),  cmocka_unit_test(paths_are_joined),
         cmocka_unit_test(nearest_name_is_found), cmocka_unit_test(durations_read_well),
+        cmocka_unit_test(cuts_no_letter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

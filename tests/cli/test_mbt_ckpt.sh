@@ -75,6 +75,9 @@ expect 4 "$ckpt" diff "$new" "$top/missing.h5"; lines err 1; lines out 0
 # verify
 expect 0 "$ckpt" verify "$old" "$run"
 lines out 3; said out "$old: whole, state digest $first"; said out "step-0000000213.h5: whole, state digest $second"
+ln -s nowhere "$run/checkpoints/step-0000000214.h5" # a disk that is away, no file that a run removed
+expect 4 "$ckpt" verify "$run"
+rm "$run/checkpoints/step-0000000214.h5"
 cp "$new" "$top/bad.h5"; flip "$top/bad.h5" 7001
 head -c 3000 "$new" >"$top/cut.h5"
 : >"$top/empty.h5"

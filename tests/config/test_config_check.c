@@ -81,6 +81,11 @@ static void rules_between_keys(void **state)
         {"schedule.kind=step schedule.milestones=1,3,2",
          "schedule.milestones: got 2 after 3, wanted ascending"},
         {"schedule.kind=step schedule.milestones=1,1", "got 1 after 1, wanted ascending"},
+        {"evaluate.short_side=256",
+         "data.image_size: got 0, wanted the side of the network's input with evaluate"},
+        {"data.image_size=224 evaluate.short_side=200",
+         "evaluate.short_side: got 200, wanted at least data.image_size, 224"},
+        {"data.image_size=224 evaluate.short_side=256", NULL},
         {"schedule.milestones=1",
          "schedule.milestones: got 1 with schedule.kind linear, wanted none"},
     };

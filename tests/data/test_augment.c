@@ -162,6 +162,21 @@ static void test_plain_is_normalisation(void **state)
     }
 }
 
+/* Images of the input's size are taken whole, unless a larger short side is asked for. */
+static void test_plain_obeys_the_short_side(void **state)
+{
+    fixture *f = *state;
+    mbt_augment a;
+    f->dataset.width = f->dataset.height;
+    f->config.data.image_size = H;
+    for (int side = 0; side <= H + 2; side += side == 0 ? H : 1) {
+        f->config.evaluate.short_side = side;
+        mbt_augment_init_plain(&a, &f->config, &f->dataset);
+        assert_int_equal(a.crop.kind, side > H ? MBT_CROP_CENTRE : MBT_CROP_PAD);
+        assert_true(side <= H || a.crop.short_side == side);
+    }
+}
+
 /* Every switch alone and together, both pad modes, pads up to more than the image. */
 static void test_against_reference(void **state)
 {
@@ -464,11 +479,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_plain_is_normalisation),    TEST(test_against_reference),
-        TEST(test_steps_draw_independently),  TEST(test_crop_and_flip_are_uniform),
-        TEST(test_alternating_flip),          TEST(test_cutout_is_uniform),
-        TEST(test_factors_are_uniform),       TEST(test_jitter_against_pillow),
-        TEST(test_one_channel_has_no_jitter), TEST(test_group_depends_on_sample_and_epoch_alone),
+        TEST(test_plain_is_normalisation),
+        TEST(test_plain_obeys_the_short_side),
+        TEST(test_against_reference),
+        TEST(test_steps_draw_independently),
+        TEST(test_crop_and_flip_are_uniform),
+        TEST(test_alternating_flip),
+        TEST(test_cutout_is_uniform),
+        TEST(test_factors_are_uniform),
+        TEST(test_jitter_against_pillow),
+        TEST(test_one_channel_has_no_jitter),
+        TEST(test_group_depends_on_sample_and_epoch_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

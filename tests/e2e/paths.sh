@@ -70,4 +70,14 @@ same plain.csv bare.csv
 mkdir nothing
 fails 3 1 'nothing/config.json: cannot be opened' resume nothing
 [ -z "$(ls -A nothing)" ] || die "something was put there"
+
+# What cmake --install leaves runs by itself, in a folder with a blank.
+expect 0 cmake --install "$bin/.." --prefix "$top/in a place"
+cd 'in a place/share/mbtrain'
+expect 0 ../../bin/mbt-report rows jobs/cifar10_10ep.json
+[ "$(wc -l <out)" = 5 ] || die "rows of an installed job: $(cat out)"
+expect 0 ../../bin/mbt-data synth --train 100 --test 50 -o synth.h5
+expect 0 mpirun --oversubscribe -n 2 ../../bin/mbtrain check configs/quickstart.json --set data.path=synth.h5
+said out 'configs/quickstart.json: good: mobilenetv2'
+[ -x slurm/train.sbatch ] && [ -e ../doc/mbtrain/LICENSE ] || die "not installed: $(find ../..)"
 echo "$name: all as wanted"

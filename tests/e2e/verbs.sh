@@ -73,6 +73,8 @@ planned >three
 same one three
 
 for n in 1 3; do
+    expect 0 ranks "$n" check small.json --set optimizer.muon_rate=0.3
+    said err 'warning: without effect: optimizer.muon_rate (read with optimizer.kind muon)'
     expect 0 ranks "$n" check small.json
     quiet
     matches out '^small\.json: good: mobilenetv2, 249202 parameters, on synth \(180 training samples, 10 classes\), 3 steps an epoch, [0-9]+ MiB a rank$'

@@ -183,6 +183,7 @@ line owners "src/base/status.c:10: MPI belongs to src/par/comm_mpi.c" src/base/s
 line owners "src/base/status.c:10: MPI belongs to" src/base/status.c '#include <mpi.h>'
 line owners "src/par/stop.c:10: MPI belongs to" src/par/stop.c '/* a */ MPI_Comm x; /* b */'
 line owners "include/mbt/comm.h:7: HDF5 belongs to src/store/" include/mbt/comm.h 'hid_t f(void);'
+line owners "src/base/status.c:10: ISA-L belongs to" src/base/status.c 'crc32_iscsi(p, n, 0);'
 line owners "src/base/status.c:10: HDF5 belongs to" src/base/status.c 'x = H5Fopen(name);'
 line owners "src/kernels/table.c:4: oneDNN belongs to" src/kernels/table.c 'dnnl_engine_t e;'
 line owners "src/base/status.c:10: cJSON belongs to" src/base/status.c '#include <cjson/cJSON.h>'

@@ -89,6 +89,14 @@ expect 0 import folder bad/train bad/test -o behind.h5 --skip-bad
 said out "behind, 18 + 6 images"
 [ "$(grep -c 'left out' err)" = 2 ] || die "other images are left out: $(cat err)"
 
+# more scans than any picture needs
+tree; pillow "import io
+to = io.BytesIO(); Image.open('good/train/class0/001.png').convert('RGB').save(to, 'JPEG', progressive=True)
+all = to.getvalue(); last = all.rindex(b'\xff\xda')
+open('bad/train/class0/scans.jpg', 'wb').write(all[:last] + 501 * all[last:-2] + all[-2:])"
+refused 4 'bad/train/class0/scans.jpg: JPEG: ' bad/train bad/test
+grep -q 'scans' err || die "endless scans: $(cat err)"
+
 # files that are no image, cut, empty, too large
 tree; echo "no image" >bad/train/class1/note.txt
 refused 4 'bad/train/class1/note.txt: got 9 bytes that are neither JPEG nor PNG' bad/train bad/test

@@ -108,12 +108,12 @@ expect 2 import cifar10 "$top"
 [ ! -e "$top/x.h5" ] || die "wrong usage left a file"
 
 # stopped while it draws: nothing of it is left
-"$data" synth --train 60000 --test 10 -o "$top/stopped.h5" >"$top/out" 2>"$top/err" &
-sleep 0.3
+"$data" synth --train 300000 --test 10 -o "$top/stopped.h5" >"$top/out" 2>"$top/err" &
+until [ $((0x0$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$!/status") & 0x4000)) != 0 ]; do sleep 0.05; done
 kill -TERM $!
 code=0; wait $! || code=$?
 [ "$code" = 1 ] || die "stopped: exit code $code: $(cat "$top/out" "$top/err")"
-said err 'stopped.h5: stopped by signal 15 (Terminated), nothing is written'
+said err 'synth: stopped by signal 15 (Terminated), nothing is written'
 for left in "$top"/stopped.h5 "$top"/.stopped.h5*; do [ ! -e "$left" ] || die "a stopped synth left $left"; done
 
 expect 0 --help

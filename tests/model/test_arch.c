@@ -413,7 +413,8 @@ static void widths_and_inputs_that_are_impossible(void **state)
     (void)state;
     mbt_arch_request request = cifar;
     request.width = 0.05; /* 16 * 0.05 channels */
-    refused(&request, (const char *[]){"blocks.0.project", "to 0 channels", NULL});
+    refused(&request, (const char *[]){"mobilenetv2 of width 0.05 on 32 x 32 with 10 classes: ",
+                                       "blocks.0.project", "to 0 channels", NULL});
     request = cifar;
     request.h = 5000;
     refused(&request, (const char *[]){"input of 3 x 5000 x 32", NULL});

@@ -144,8 +144,11 @@ static void weights_alone_come_back(void **state)
     fixture_make(&out, FIXTURE_PLAIN, 16, true);
     fixture_make(&in, FIXTURE_UNTRAINED, 8, false);
     save(p, &out, digest);
-    assert_int_equal(mbt_checkpoint_load_weights(&in.params, in.weights, p->path, NULL, &err),
+    mbt_progress_state at = {0};
+    assert_int_equal(mbt_checkpoint_load_weights(&in.params, in.weights, p->path, &at, &err),
                      MBT_OK);
+    assert_int_equal(at.step, out.state.progress.step);
+    assert_int_equal(at.epoch, out.state.progress.epoch);
     check_block(&in, in.weights, false);
     assert_true(in.momentum[0] == -7.0f);
     fixture_clear(&in);

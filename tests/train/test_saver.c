@@ -25,9 +25,14 @@ static pthread_mutex_t disk = PTHREAD_MUTEX_INITIALIZER;
 static sigset_t blocked; /* of the thread that wrote last */
 
 int __real_fsync(int fd);
+static atomic_bool *set_at_fsync; /* NULL: nothing is */
+
 int __wrap_fsync(int fd)
 {
     (void)pthread_mutex_lock(&disk);
+    if (set_at_fsync != NULL) {
+        atomic_store(set_at_fsync, true);
+    }
     (void)pthread_sigmask(SIG_BLOCK, NULL, &blocked);
     const int result = __real_fsync(fd);
     (void)pthread_mutex_unlock(&disk);
@@ -157,7 +162,8 @@ static void the_state_is_the_one_at_the_beginning(void **state)
     assert_false(mbt_saver_take(p->saver, true, &saved)); /* taken */
 }
 
-/* Suspended in the middle of a save for so long that another run has the folder by now. */
+/* Suspended before a save, or in the middle of one, for so long that another run has the folder by
+ * now. */
 static void a_lost_folder_stays_as_it_is(void **state)
 {
     place *p = *state;
@@ -168,11 +174,18 @@ static void a_lost_folder_stays_as_it_is(void **state)
     memcpy(old, saved.digest, sizeof old);
 
     fixture_at_step(&p->f, 214);
-    (void)pthread_mutex_lock(&disk);
-    begin(p, MBT_SAVE_CHECKPOINT | MBT_SAVE_BEST | MBT_SAVE_METRICS);
     atomic_store(&p->lost, true);
-    (void)pthread_mutex_unlock(&disk);
+    begin(p, MBT_SAVE_CHECKPOINT);
     assert_true(mbt_saver_take(p->saver, true, &saved));
+    assert_string_equal(saved.error.message, "the folder is lost");
+    assert_false(is_there(p, "checkpoints/step-0000000214.h5"));
+    atomic_store(&p->lost, false);
+
+    set_at_fsync = &p->lost;
+    begin(p, MBT_SAVE_CHECKPOINT | MBT_SAVE_BEST | MBT_SAVE_METRICS);
+    assert_true(mbt_saver_take(p->saver, true, &saved));
+    set_at_fsync = NULL;
+    assert_true(is_there(p, "checkpoints/step-0000000214.h5"));
     assert_int_equal(saved.failed, saved.wanted);
     assert_string_equal(saved.error.message, "the folder is lost");
     assert_string_equal(digest_of(p, "last.h5"), old);
