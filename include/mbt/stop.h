@@ -25,6 +25,10 @@ void mbt_stop_limit(double seconds, const char *reason);
 /* True once a signal came or the time limit less `reserve_s` is reached. */
 bool mbt_stop_wanted(double reserve_s);
 
+/* MBT_FAILURE "WHAT: stopped by signal 15 (Terminated), nothing is written" when a signal came. For
+ * work whose result is put in place at its end. */
+mbt_status mbt_stop_check(const char *what, mbt_error *err) MBT_WARN_UNUSED;
+
 /* "signal 15 (Terminated)", the limit's reason, or "" when nothing is wanted. */
 const char *mbt_stop_reason(void);
 

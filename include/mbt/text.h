@@ -32,6 +32,10 @@ int mbt_text_nearest(const char *word, const char *const *names, int n_names);
  * Returns out. */
 const char *mbt_text_number(double value, char *out);
 
+/* With so many decimals, or "-" for NaN: what was not measured. out has MBT_NUMBER_BYTES. Returns
+ * out. */
+const char *mbt_text_measured(double value, int decimals, char *out);
+
 /* How many bytes of UTF-8 text go into `bytes` of them without cutting a letter. */
 int mbt_text_fitting(const char *text, int bytes);
 

@@ -192,3 +192,9 @@ int mbt_text_fitting(const char *text, int bytes)
     }
     return n;
 }
+
+const char *mbt_text_measured(double value, int decimals, char *out)
+{
+    (void)snprintf(out, MBT_NUMBER_BYTES, isnan(value) ? "-" : "%.*f", decimals, value);
+    return out;
+}

@@ -54,10 +54,6 @@ mbt_status dataset_compare_moments(const mbt_dataset *dataset, const dataset_cou
 mbt_status dataset_found_moments(const dataset_counts *counts, int channels, const char *path,
                                  double *mean, double *deviation, mbt_error *err) MBT_WARN_UNUSED;
 
-/* MBT_FAILURE when the program was asked to stop: before the file is put together, which takes long
- * for a large one and is not left in between. */
-mbt_status dataset_not_stopped(const char *path, mbt_error *err) MBT_WARN_UNUSED;
-
 /* The attributes of a data set being written. */
 mbt_status dataset_write_attributes(mbt_store *store, const mbt_dataset_source *source,
                                     int64_t schema, const double *mean, const double *deviation,

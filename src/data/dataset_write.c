@@ -153,13 +153,6 @@ mbt_status dataset_write_attributes(mbt_store *store, const mbt_dataset_source *
     return status;
 }
 
-mbt_status dataset_not_stopped(const char *path, mbt_error *err)
-{
-    return mbt_stop_wanted(0) ? mbt_fail(err, MBT_FAILURE, "%s: stopped by %s, nothing is written",
-                                         path, mbt_stop_reason())
-                              : MBT_OK;
-}
-
 mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path, mbt_error *err)
 {
     double mean[MBT_CHANNELS_MAX], deviation[MBT_CHANNELS_MAX];
@@ -171,7 +164,7 @@ mbt_status mbt_dataset_write(const mbt_dataset_source *source, const char *path,
         (void)mbt_error_prefix(err, "%s", path);
         return status;
     }
-    status = dataset_not_stopped(path, err);
+    status = mbt_stop_check(path, err);
     if (status) {
         return status;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dataset_schema.h"
+#include "mbt/stop.h"
 #include "mbt/text.h"
 
 enum { SHARD_BYTES = MBT_SAMPLE_BYTES_MAX, FIRST_ROOM = 1024, CHANNELS = 3 };
@@ -172,7 +173,7 @@ mbt_status mbt_dataset_writer_finish(mbt_dataset_writer *writer, mbt_error *err)
     char digest[MBT_DIGEST_TEXT];
     mbt_encoded encoded[2] = {{0}, {0}};
     mbt_split split[2] = {{0}, {0}};
-    mbt_status status = dataset_not_stopped(writer->path, err);
+    mbt_status status = mbt_stop_check(writer->path, err);
     for (int s = 0; s < 2 && !status; s++) {
         const struct written *w = &writer->split[s];
         encoded[s] = (mbt_encoded){.offsets = w->offsets, .sums = w->sums, .sizes = w->sizes};

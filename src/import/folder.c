@@ -171,10 +171,8 @@ static mbt_status take_tree(struct import *import, int split, const struct folde
         for (int64_t c = 0; c < tree->n_classes && status == MBT_OK; c++) {
             const struct folder_class *class = &tree->classes[c];
             bool taken = false;
-            if (mbt_stop_wanted(0)) {
-                status = mbt_fail(err, MBT_FAILURE, "%s: import stopped by %s, nothing is written",
-                                  tree->path, mbt_stop_reason());
-            } else if (k < class->n_files) {
+            status = mbt_stop_check(tree->path, err);
+            if (status == MBT_OK && k < class->n_files) {
                 status = take_file(import, split, tree->path, class->name, class->files[k],
                                    (int32_t)c, &taken, err);
                 n_taken[c] += taken;

@@ -20,9 +20,9 @@ static mbt_status draw_split(uint64_t seed, int64_t first, int64_t n, uint8_t **
         return mbt_fail(err, MBT_FAILURE, "synth: no memory for %" PRId64 " images", n);
     }
     for (int64_t i = 0; i < n; i++) {
-        if (mbt_stop_wanted(0)) {
-            return mbt_fail(err, MBT_FAILURE, "synth: stopped by %s, nothing is written",
-                            mbt_stop_reason());
+        const mbt_status status = mbt_stop_check("synth", err);
+        if (status) {
+            return status;
         }
         (*labels)[i] = (int32_t)(i % SYNTH_CLASSES);
         synth_draw(seed, (uint64_t)(first + i), (*labels)[i], *images + i * IMAGE_BYTES);

@@ -107,6 +107,13 @@ bool mbt_stop_wanted(double reserve_s)
     return stop.signal != 0 || stop.late;
 }
 
+mbt_status mbt_stop_check(const char *what, mbt_error *err)
+{
+    return mbt_stop_wanted(0) ? mbt_fail(err, MBT_FAILURE, "%s: stopped by %s, nothing is written",
+                                         what, mbt_stop_reason())
+                              : MBT_OK;
+}
+
 const char *mbt_stop_reason(void)
 {
     int number = stop.signal;

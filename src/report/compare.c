@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mbt/report.h"
+#include "mbt/text.h"
 
 enum { KEYS_BYTES = 1024 };
 
@@ -36,19 +37,10 @@ static mbt_status check_alike(const mbt_outcome *a, const mbt_outcome *b, mbt_er
     return MBT_OK;
 }
 
-enum { CELL_BYTES = 32 };
-
-/* "-" for what was not evaluated. Returns cell. */
-static const char *value_text(double value, int decimals, char cell[CELL_BYTES])
-{
-    (void)snprintf(cell, CELL_BYTES, isnan(value) ? "-" : "%.*f", decimals, value);
-    return cell;
-}
-
 static void put_value(FILE *out, double value)
 {
-    char cell[CELL_BYTES];
-    (void)fprintf(out, "  %9s", value_text(value, 2, cell));
+    char cell[MBT_NUMBER_BYTES];
+    (void)fprintf(out, "  %9s", mbt_text_measured(value, 2, cell));
 }
 
 static void put_curves(const mbt_outcome *a, const mbt_outcome *b, FILE *out)
@@ -134,14 +126,14 @@ mbt_status mbt_report_compare(const mbt_outcome *a, const mbt_outcome *b, FILE *
     for (int i = 0; i < 2; i++) {
         const mbt_outcome *run = both[i];
         const mbt_metrics_row *row = &run->metrics.rows[run->row];
-        char top1[CELL_BYTES], loss[CELL_BYTES];
+        char top1[MBT_NUMBER_BYTES], loss[MBT_NUMBER_BYTES];
         (void)fprintf(out,
                       "%c  %s: %s on %s, seed %" PRId64 ", epoch %" PRId64 " of %" PRId64
                       ", test top-1 %s %%, loss %s, %.2f h, %.0f images/s\n",
                       'A' + i, run->folder, run->facts.network, run->facts.data_set,
                       run->config.train.seed, row->epoch, run->config.train.epochs,
-                      value_text(row->test_top1, 2, top1), value_text(row->test_loss, 4, loss),
-                      run->hours, row->images_per_s);
+                      mbt_text_measured(row->test_top1, 2, top1),
+                      mbt_text_measured(row->test_loss, 4, loss), run->hours, row->images_per_s);
     }
     mbt_config_difference(&a->config, &b->config, keys, sizeof keys);
     (void)fprintf(out, "configurations differ in: %s\n", keys[0] != '\0' ? keys : "nothing");

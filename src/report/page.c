@@ -1,6 +1,5 @@
 /* The page: what all runs share. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,13 +114,6 @@ static void put_head(const char *title, FILE *out)
     (void)fputs("</style>\n</head>\n<body>\n<main>\n", out);
 }
 
-static void put_percent(double value, const char *class, FILE *out)
-{
-    (void)fprintf(out, "<td class=\"%s\">", class);
-    (void)fprintf(out, isnan(value) ? "-" : "%.2f", value);
-    (void)fputs("</td>", out);
-}
-
 static void put_summary(const mbt_outcome *runs, int n_runs, FILE *out)
 {
     (void)fputs(
@@ -136,7 +128,7 @@ static void put_summary(const mbt_outcome *runs, int n_runs, FILE *out)
     for (int i = 0; i < n_runs; i++) {
         const mbt_outcome *run = &runs[i];
         const mbt_metrics_row *row = &run->metrics.rows[run->row];
-        char network[2 * MBT_RECORD_NAME_BYTES];
+        char network[2 * MBT_RECORD_NAME_BYTES], top1[MBT_NUMBER_BYTES], top5[MBT_NUMBER_BYTES];
         mbt_outcome_network(run, network, sizeof network);
         (void)fprintf(out, "<tr><td><span class=\"chip fill-%d\"></span>", i);
         html_text(out, mbt_outcome_name(run));
@@ -146,13 +138,13 @@ static void put_summary(const mbt_outcome *runs, int n_runs, FILE *out)
         html_text(out, run->facts.data_set);
         (void)fprintf(out,
                       "</td><td class=\"number\">%.2f</td><td class=\"number\">%.1f</td>"
-                      "<td class=\"number\">%" PRId64 " of %" PRId64 "</td>",
+                      "<td class=\"number\">%" PRId64 " of %" PRId64 "</td>"
+                      "<td class=\"number strong\">%s</td><td class=\"number\">%s</td>"
+                      "<td class=\"number\">%.2f</td><td class=\"number\">%.0f</td></tr>\n",
                       (double)run->facts.parameters / 1e6, (double)run->facts.macs / 1e6,
-                      row->epoch, run->config.train.epochs);
-        put_percent(row->test_top1, "number strong", out);
-        put_percent(row->test_top5, "number", out);
-        (void)fprintf(out, "<td class=\"number\">%.2f</td><td class=\"number\">%.0f</td></tr>\n",
-                      run->hours, row->images_per_s);
+                      row->epoch, run->config.train.epochs,
+                      mbt_text_measured(row->test_top1, 2, top1),
+                      mbt_text_measured(row->test_top5, 2, top5), run->hours, row->images_per_s);
     }
     (void)fputs("</table></div></div>\n", out);
 }

@@ -210,7 +210,7 @@ done
 kill -TERM $!
 code=0; wait $! || code=$?
 [ "$code" = 1 ] || die "stopped: exit code $code: $(cat out err)"
-said err "many/train: import stopped by signal 15 (Terminated), nothing is written"
+said err "many/train: stopped by signal 15 (Terminated), nothing is written"
 cmp tree.h5 many.h5 || die "a stopped import changed its output"
 [ -z "$(find . -maxdepth 1 -name '.many*')" ] || die "left behind: $(find . -maxdepth 1 -name '.many*')"
 
