@@ -28,6 +28,19 @@ for launch in srun mpirun; do
     unsaid "mbtrain-$id.log" 'badly bound'
 done
 
+# Ranks of two threads have two cores.
+for launch in srun mpirun; do
+    rm -f places
+    MBTRAIN=./bound MBTRAIN_LAUNCH=$launch submit --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=2 \
+        slurm/train.sbatch small.json --set plan.threads=2
+    ends_as COMPLETED 0:0
+    ended_alike "runs/small-$id"
+    sort places >got
+    printf '%s\n' 'n1 0-1' 'n2 0-1' >wanted
+    same wanted got
+    unsaid "mbtrain-$id.log" 'badly bound'
+done
+
 submit --nodes=2 --ntasks=4 --ntasks-per-node=2 --wrap \
     'SLURM_PMIX_FENCE=ring exec srun --mpi=pmix --cpu-bind=map_cpu:1 build/bin/mbtrain small.json --set run.folder=shared' --output=shared.log
 ends_as COMPLETED 0:0

@@ -23,4 +23,13 @@ limit=$(newest "$run")
 expect 0 ranks 2 resume "$run" --set "train.max_steps=$((limit + 2))"
 undisturbed --set "train.max_steps=$((limit + 2))"
 ended_alike "$run"
+
+# A limit that is no longer than the warning: not leg after leg.
+submit --time=5 --nodes=1 --ntasks=2 slurm/train.sbatch small.json
+run=runs/small-$id
+after 1 "$run"
+scancel --batch --signal=USR1 "$id" # SLURM does within half a minute
+ends_as FAILED 75:0
+has Restarts 0 || die 'requeued though each leg is warned at once'
+said "mbtrain-$id.log" 'is no longer than its warning'
 echo "$name: all as wanted"
