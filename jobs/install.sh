@@ -10,7 +10,7 @@ build="gcc libc6-dev cmake ninja-build pkg-config openmpi-bin libopenmpi-dev lib
 libcjson-dev libarchive-dev libxxhash-dev librandom123-dev libhwloc-dev libturbojpeg0-dev libpng-dev
 libisal-dev libprotobuf-c-dev protobuf-c-compiler librsvg2-dev fonts-dejavu-core"
 tests="qemu-user libcmocka-dev hdf5-tools python3-h5py python3-numpy python3-pil python3-torch chromium shellcheck
-clang libclang-rt-14-dev libomp-dev"
+clang libclang-rt-14-dev llvm libomp-dev"
 
 slurm="slurmctld slurmd slurm-client munge iproute2 procps"
 

@@ -96,8 +96,9 @@ mbt_status mbt_checkpoint_load_weights(const mbt_params *params, float *weights,
 mbt_status mbt_checkpoint_newest(const char *folder, mbt_log *log, char *path,
                                  mbt_error *err) MBT_WARN_UNUSED;
 
-/* Checks a whole file without network or plan: its own digest, and the state digest that it names
- * against its content. digest: the state digest. MBT_DATA when damaged. */
+/* Checks a whole file without network or plan: its own digest, the state digest that it names
+ * against its content, and that it says what mbt_checkpoint_read_info asks. digest: the state
+ * digest. MBT_DATA when damaged. */
 mbt_status mbt_checkpoint_verify(const char *path, char digest[MBT_DIGEST_TEXT],
                                  mbt_error *err) MBT_WARN_UNUSED;
 

@@ -287,19 +287,6 @@ mbt_status ckpt_file_verify(const ckpt_file *file, mbt_progress_state *progress,
     return MBT_OK;
 }
 
-mbt_status mbt_checkpoint_verify(const char *path, char digest[MBT_DIGEST_TEXT], mbt_error *err)
-{
-    ckpt_file file = {0};
-    mbt_progress_state progress = {0};
-    mbt_metrics metrics = {0};
-    mbt_status status = ckpt_file_open(&file, path, err);
-    if (!status)
-        status = ckpt_file_verify(&file, &progress, &metrics, digest, err);
-    mbt_metrics_clear(&metrics);
-    ckpt_file_close(&file);
-    return status;
-}
-
 static mbt_status read_texts(const ckpt_file *file, mbt_checkpoint_info *info, mbt_error *err)
 {
     const struct {
@@ -322,6 +309,20 @@ static mbt_status read_texts(const ckpt_file *file, mbt_checkpoint_info *info, m
     if (!status)
         status = mbt_store_get_long_text(file->store, "/", "provenance", CKPT_TEXT_BYTES_MAX,
                                          &info->provenance, err);
+    return status;
+}
+
+mbt_status mbt_checkpoint_verify(const char *path, char digest[MBT_DIGEST_TEXT], mbt_error *err)
+{
+    ckpt_file file = {0};
+    mbt_checkpoint_info info = {0};
+    mbt_status status = ckpt_file_open(&file, path, err);
+    if (!status)
+        status = read_texts(&file, &info, err);
+    if (!status)
+        status = ckpt_file_verify(&file, &info.progress, &info.metrics, digest, err);
+    mbt_checkpoint_info_clear(&info);
+    ckpt_file_close(&file);
     return status;
 }
 
