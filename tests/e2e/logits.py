@@ -15,6 +15,15 @@ import nets
 
 torch.set_num_threads(2)
 
+NETWORKS = {  # as logits.sh asks for them
+    "mobilenetv2": lambda: nets.Network("mobilenetv2", 8, width=0.25),
+    "igcv3d": lambda: nets.Network("igcv3d", 8, width=0.25),
+    "igcv2_matched": lambda: nets.Matched(8, width=0.25),
+    "igcv2_c416": lambda: nets.ThreeStages(112, 6, lambda i, o, stride: nets.Multiplied(i, o, stride, o // 8)),
+    "igcv1_l4m8": lambda: nets.ThreeStages(32, 2, lambda i, o, stride: nets.Interleaved(i, o, stride, 4, False)),
+    "igcv1_l24m2_ident": lambda: nets.ThreeStages(48, 1, lambda i, o, stride: nets.Interleaved(i, o, stride, 24, True)),
+}
+
 
 def images():
     with h5py.File("synth.h5") as d:
@@ -52,12 +61,12 @@ def stored(path):
 
 verb, name = sys.argv[1:3]
 if verb == "take":
-    net = nets.Network(name, 8, width=0.25)
+    net = NETWORKS[name]()
     exec(documented("weights.h5"), {"net": net})
     near(stored(sys.argv[3]), logits(net))
 elif verb == "make":
     torch.manual_seed(3)
-    net = nets.Network(name, 8, width=0.25)
+    net = NETWORKS[name]()
     for m in net.modules():
         if isinstance(m, torch.nn.BatchNorm2d):
             m.running_mean.normal_(0, 0.3)

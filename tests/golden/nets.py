@@ -1,4 +1,4 @@
-"""MobileNetV2, IGCV3-D, and the blocks of IGCV1 and IGCV2 in PyTorch, under the parameter names of mbtrain's checkpoints.
+"""MobileNetV2, IGCV1, IGCV2 and IGCV3-D in PyTorch, under the parameter names of mbtrain's checkpoints.
 
 An independent source of golden values; run it to check parameter counts. ROWS names the variants:
 first_expand: the t=1 block keeps its 1x1 conv; groups: of every 1x1 conv in a block; expand_relu:
@@ -44,11 +44,11 @@ def norm(channels, relu):
 
 
 class Stem(nn.Module):
-    def __init__(self, c_in, c_out, stride):
+    def __init__(self, c_in, c_out, stride, relu=nn.ReLU6):
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
         self.bn = norm(c_out, True)
-        self.relu = nn.ReLU6()
+        self.relu = relu()
 
     def forward(self, x):
         return self.relu(self.bn(self.conv(x)))
@@ -147,12 +147,27 @@ class Channelwise(nn.Module):
         return self.relu(self.sum(x + y) if self.identity else y)
 
 
+class Multiplied(nn.Module):
+    """IGCV2 as published (our model): the depthwise 3x3 makes all the channels, and one batch norm stands at the end."""
+
+    def __init__(self, c_in, c_out, stride, groups):
+        super().__init__()
+        self.depthwise = nn.Conv2d(c_in, c_out, 3, stride, 1, groups=c_in, bias=False)
+        self.first = nn.Conv2d(c_out, c_out, 1, groups=groups, bias=False)
+        self.second = nn.Conv2d(c_out, c_out, 1, groups=groups, bias=False)
+        self.second_bn = norm(c_out, True)
+        self.groups, self.relu = groups, nn.ReLU()
+
+    def forward(self, x):
+        return self.relu(self.second_bn(self.second(permute(self.first(self.depthwise(x)), self.groups))))
+
+
 class Head(nn.Module):
-    def __init__(self, c_in, c_out):
+    def __init__(self, c_in, c_out, relu=nn.ReLU6):
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, 1, bias=False)
         self.bn = norm(c_out, True)
-        self.relu = nn.ReLU6()
+        self.relu = relu()
 
     def forward(self, x):
         return self.relu(self.bn(self.conv(x))).mean((2, 3))
@@ -184,6 +199,49 @@ class Network(nn.Module):
 
     def forward(self, x):
         return self.classifier(self.head(self.blocks(self.stem(x))))
+
+
+class Matched(nn.Module):
+    """IGCV2 by our definition, on IGCV3-D's skeleton."""
+
+    def __init__(self, downsampling, classes=10, width=1.0, depth="igcv3d"):
+        super().__init__()
+
+        def scaled(c):
+            return 16 * max(1, int(c * width / 16 + 0.5))
+
+        def groups(c_in, c_out, k):
+            return next(g for g in range(max(1, c_in // k), 0, -1) if c_in % g == c_out % g == 0)
+
+        stem, *strides = STRIDES[downsampling]
+        c_in = scaled(32)
+        self.stem = Stem(3, c_in, stem, nn.ReLU)
+        blocks = []
+        for i, (c, n, s) in enumerate(zip((64, 96, 128, 256, 384, 640, 1280), DEPTHS[depth], strides)):
+            c_out, k = scaled(c), 16 if i < 5 else 32
+            for j in range(n):
+                blocks.append(Channelwise(c_in, c_out, s if j == 0 else 1, groups(c_in, c_out, k), groups(c_out, c_out, k)))
+                c_in = c_out
+        self.blocks = nn.Sequential(*blocks)
+        self.head = Head(c_in, 1280, nn.ReLU)
+        self.classifier = nn.Linear(1280, classes)
+
+    def forward(self, x):
+        return self.classifier(self.head(self.blocks(self.stem(x))))
+
+
+class ThreeStages(nn.Module):
+    """IGCV1 and the published IGCV2 on CIFAR: stages of c, 2c and 4c of n blocks each; block(c_in, c_out, stride)."""
+
+    def __init__(self, c, n, block, classes=10):
+        super().__init__()
+        self.stem = Stem(3, c, 1, nn.ReLU)
+        widths = [c << i // n for i in range(3 * n)]
+        self.blocks = nn.Sequential(*(block(c_in, c_out, 1 + (c_in < c_out)) for c_in, c_out in zip([c] + widths, widths)))
+        self.classifier = nn.Linear(4 * c, classes)
+
+    def forward(self, x):
+        return self.classifier(self.blocks(self.stem(x)).mean((2, 3)))
 
 
 # Kinds of the convs, the depthwise convs, the classifier; (gamma, beta) of batch norms before a ReLU6,
