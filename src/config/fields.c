@@ -205,11 +205,15 @@ static void verify_number(const mbt_row *row, double value, mbt_faults *faults)
     }
 }
 
+/* A text may also have come from a command line (run.folder), by no check but this. */
 static void verify_text(const mbt_row *row, const char *text, mbt_faults *faults)
 {
     char wanted[MBT_WANTED_BYTES];
+    const char *fault = text_fault(text);
     if (row->names != NULL) {
         (void)find_name(row, text, faults);
+    } else if (fault != NULL) {
+        mbt_faults_add(faults, row->path, "got %s, wanted %s", fault, mbt_row_wanted(row, wanted));
     } else if (strlen(text) < (size_t)row->min) {
         mbt_faults_add(faults, row->path, "got \"\", wanted %s", mbt_row_wanted(row, wanted));
     }

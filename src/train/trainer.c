@@ -145,8 +145,7 @@ static mbt_status run_epoch(trainer *t, mbt_error *err)
     return mbt_comm_agree(setup->comm, status != MBT_OK ? status : beat, err);
 }
 
-/* All steps are done, and the last epoch's evaluation is no longer to come. */
-static bool is_complete(const trainer *t)
+bool trainer_is_complete(const trainer *t)
 {
     const mbt_progress_state *p = &t->state.progress;
     return p->step >= t->total_steps && p->step_in_epoch < t->steps_per_epoch;
@@ -158,7 +157,7 @@ static mbt_status run_all(trainer *t, mbt_error *err)
     mbt_status status = MBT_OK;
     t->began = mbt_timer_clock();
     t->start_s = p->epoch_s;
-    while (status == MBT_OK && !t->stop && !is_complete(t)) {
+    while (status == MBT_OK && !t->stop && !trainer_is_complete(t)) {
         status = run_epoch(t, err);
         if (status == MBT_OK && p->step_in_epoch == t->steps_per_epoch) {
             status = trainer_end_epoch(t, err);
@@ -212,7 +211,7 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
             setup->graph.name, mbt_graph_params(&setup->graph), setup->n_train,
             (int)setup->config.train.batch, setup->group, t.steps_per_epoch, t.state.progress.step,
             t.total_steps, mbt_comm_size(setup->comm), mbt_comm_size(setup->comm) > 1 ? "s" : "");
-        const bool finished = is_complete(&t);
+        const bool finished = trainer_is_complete(&t);
         status = run_all(&t, err);
         (void)mbt_timer_switch(&t.step.timer, MBT_PHASE_OTHER);
         if (status == MBT_DIVERGED) {
@@ -230,7 +229,7 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
         report(&t);
         mbt_summary_print(setup, &t.step.timer, t.images, stdout);
         mbt_keeper_print(&t.keeper, stdout);
-        if (t.stop && !is_complete(&t)) {
+        if (t.stop && !trainer_is_complete(&t)) {
             status = mbt_fail(
                 err, MBT_STOPPED, "stopped at step %" PRId64 " (%s); resume goes on from there",
                 t.state.progress.step,

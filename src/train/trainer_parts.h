@@ -38,6 +38,9 @@ mbt_status trainer_start(trainer *t, mbt_error *err) MBT_WARN_UNUSED;
  * begins with. Collective. */
 mbt_status trainer_end_epoch(trainer *t, mbt_error *err) MBT_WARN_UNUSED;
 
+/* All steps are done, and the last epoch's evaluation is no longer to come. */
+bool trainer_is_complete(const trainer *t);
+
 /* The learning rate of a step. */
 double trainer_rate(const trainer *t, int64_t step);
 

@@ -10,8 +10,9 @@
 static mbt_status check_counters(const trainer *t, mbt_error *err)
 {
     const mbt_progress_state *p = &t->state.progress;
-    if (p->step_in_epoch <= t->steps_per_epoch &&
-        p->step == p->epoch * t->steps_per_epoch + p->step_in_epoch) {
+    const int64_t before = p->step - p->step_in_epoch;
+    if (p->step_in_epoch <= t->steps_per_epoch && before % t->steps_per_epoch == 0 &&
+        before / t->steps_per_epoch == p->epoch) {
         return MBT_OK;
     }
     return mbt_fail(err, MBT_CONFIG,
@@ -46,15 +47,18 @@ static mbt_status begin(trainer *t, bool *other_plan, mbt_error *err)
 }
 
 /* Only now that all is known to fit: what is in the folder stays as it was otherwise. The table may
- * be older than the checkpoint, or newer when that is not the last one. */
+ * be older than the checkpoint, or newer when that is not the last one. What made a run that is
+ * complete is on record already, and this sitting adds nothing to it. */
 static mbt_status write_first_files(trainer *t, mbt_error *err)
 {
     mbt_status status = MBT_OK;
     if (t->run != NULL) {
         const mbt_metrics *m = &t->metrics;
-        recorder_enter(&t->recorder, t->run, t->options->command, t->options->resume != NULL,
-                       m->n_rows > 0 ? m->rows[m->n_rows - 1].step : 0);
-        status = mbt_run_write_config(t->run, &t->setup->config, err);
+        if (!trainer_is_complete(t)) {
+            recorder_enter(&t->recorder, t->run, t->options->command, t->options->resume != NULL,
+                           m->n_rows > 0 ? m->rows[m->n_rows - 1].step : 0);
+            status = mbt_run_write_config(t->run, &t->setup->config, err);
+        }
         if (status == MBT_OK && t->options->resume != NULL) {
             status = mbt_run_write_metrics(t->run, &t->metrics, err);
         }

@@ -39,14 +39,25 @@ fails 4 2 'synth.h5: data set cannot be found' small.json --set run.folder=none 
 said err 'MBTRAIN_DATA'
 fails 4 1 "/nowhere/synth.h5: data set cannot be found" small.json --set data.path=/nowhere/synth.h5
 
-# resume and eval of a run that was moved: under its new name, with or without a slash, from afar.
+# A name that no record could hold.
+odd=$(printf 'tab\there.json')
+cp small.json "$odd"
+fails 3 2 'run.folder: got a control character' "$odd"
+[ ! -e runs ] || die "a run folder was made"
+
+# resume and eval of a run that was moved: under its new name, with or without a slash, from afar. As it
+# was complete, what it says of itself stays.
 mv 'here and there' there
+record() { cksum there/1/config.json there/1/about.h5 there/1/predictions.h5 there/1/events*; }
+record >made
 export MBTRAIN_DATA="$top/more data"
 for run in there/1 there/1/ "$top/there/1"; do
     expect 0 ranks 2 resume "$run" --set train.max_steps=1
     said err 'the run was complete already'
     said out "state digest: $wanted"
     equal there/1
+    record >left
+    same made left
     expect 0 ranks 1 eval "$run"
     said out 'there/1'
 done
