@@ -35,7 +35,7 @@ static const char usage[] =
     "FOLDER is a run folder or its folder of checkpoints. FILE is a checkpoint, or such a folder:\n"
     "then its last.h5 (export: best.h5 of a run that held samples out to choose it), and for "
     "verify\n"
-    "all that it has, with the metrics of the run. list marks the\n"
+    "all that it has, with what else is in the run folder. list marks the\n"
     "files that last.h5 and best.h5 name. diff shows the tensors, counters and settings that are\n"
     "unlike; the state is weights, optimizer, counters and metrics without times, not settings.\n"
     "\n"
@@ -48,8 +48,8 @@ static const char usage[] =
     "  --help       this text\n"
     "  --version    versions of program and libraries\n"
     "\n"
-    "Exit codes: 0 done, diff: the same state; 1 failure, 2 usage, 4 a file is damaged or no\n"
-    "checkpoint, 7 diff: the states differ.\n";
+    "Exit codes: 0 done, diff: the same state; 1 failure, 2 usage, 3 a run's configuration is\n"
+    "wrong, 4 a file is damaged or no checkpoint, 7 diff: the states differ.\n";
 
 /* What the command line asked for. */
 typedef enum view { VIEW_ALL, VIEW_DIGEST, VIEW_CONFIG, VIEW_TENSORS } view;

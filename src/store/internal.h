@@ -116,8 +116,8 @@ mbt_status store_place(int fd, const char *temporary, const char *path,
 mbt_status store_commit_large(mbt_store *store, const char *path, size_t *bytes,
                               mbt_error *err) MBT_WARN_UNUSED;
 
-/* Access to a file on disk. Parallel file systems often have no locks: they are used where they
- * are. */
+/* Access to a file on disk, without HDF5's locks: network file systems often have none, and what is
+ * read here is only ever replaced as a whole. */
 hid_t store_disk_access(void);
 
 /* Puts block + image in place of `path`; see mbt_store_commit. */

@@ -12,7 +12,7 @@
 hid_t store_disk_access(void)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (access >= 0 && (H5Pset_file_locking(access, true, true) < 0 ||
+    if (access >= 0 && (H5Pset_file_locking(access, false, true) < 0 ||
                         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0)) {
         store_release(access);
         access = H5I_INVALID_HID;

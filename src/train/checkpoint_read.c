@@ -206,6 +206,29 @@ mbt_status ckpt_file_values(const ckpt_file *file, int block, const ckpt_tensor 
     return status ? status : mbt_store_read(file->store, path, &tensor->shape, values, err);
 }
 
+/* No run leaves others, and none could go on from them: sums would overflow, nothing be the best.
+ */
+static mbt_status check_progress(const ckpt_file *file, mbt_progress_state *p, mbt_error *err)
+{
+    const int64_t samples = p->epoch_counts.samples, large = INT64_C(1) << 62;
+    const int64_t most[CKPT_COUNTERS] = {CKPT_STEP_MAX, UINT32_MAX, p->step, large,
+                                         samples,       samples,    large,   p->epoch};
+    for (int i = 0; i < CKPT_COUNTERS; i++) {
+        const int64_t got = *ckpt_counter_of(p, i);
+        if (got < 0 || got > most[i])
+            return mbt_fail(err, MBT_DATA, "%s: counters: got %s %" PRId64 ", wanted 0 to %" PRId64,
+                            file->path, ckpt_counters[i].name, got, most[i]);
+    }
+    if (!isfinite(p->epoch_s) || p->epoch_s < 0)
+        return mbt_fail(err, MBT_DATA, "%s: counters: got epoch_s %g, wanted seconds", file->path,
+                        p->epoch_s);
+    if (!(p->best_top1 >= -1 && p->best_top1 <= 100))
+        return mbt_fail(err, MBT_DATA,
+                        "%s: counters: got best_top1 %g, wanted percent, or -1 for none",
+                        file->path, p->best_top1);
+    return MBT_OK;
+}
+
 static mbt_status read_progress(const ckpt_file *file, mbt_progress_state *progress, mbt_error *err)
 {
     mbt_status status = MBT_OK;
@@ -216,17 +239,7 @@ static mbt_status read_progress(const ckpt_file *file, mbt_progress_state *progr
         status = mbt_store_get_f64(file->store, "/", "epoch_s", &progress->epoch_s, err);
     if (!status)
         status = mbt_store_get_f64(file->store, "/", "best_top1", &progress->best_top1, err);
-    if (status)
-        return status;
-    if (progress->epoch < 0 || progress->step_in_epoch < 0 ||
-        progress->step_in_epoch > progress->step || progress->epoch_counts.samples < 0)
-        return mbt_fail(err, MBT_DATA,
-                        "%s: counters: got step %" PRId64 ", epoch %" PRId64
-                        ", step in epoch %" PRId64 ", samples %" PRId64
-                        ", wanted none below 0 and no more steps in the epoch than in all",
-                        file->path, progress->step, progress->epoch, progress->step_in_epoch,
-                        progress->epoch_counts.samples);
-    return MBT_OK;
+    return status ? status : check_progress(file, progress, err);
 }
 
 /* The state digest of what the file holds. */

@@ -153,6 +153,34 @@ static mbt_status check_classes(const mbt_predictions *p, const char *group, mbt
     return MBT_OK;
 }
 
+/* The counts that the file has are those of its samples. */
+static mbt_status check_confusion(const mbt_predictions *p, mbt_store *store, const char *group,
+                                  mbt_error *err)
+{
+    char path[MBT_PATH_BYTES];
+    const uint64_t c = (uint64_t)p->n_classes;
+    const size_t bytes = (size_t)(c * c) * sizeof(int64_t);
+    const mbt_store_shape shape = {.type = sets[CONFUSION].type, .rank = 2, .dims = {c, c}};
+    int64_t *stored = malloc(2 * bytes);
+    if (stored == NULL) {
+        return mbt_fail(err, MBT_FAILURE, "predictions: no memory for %" PRIu64 " classes", c);
+    }
+    int64_t *counted = stored + c * c;
+    mbt_status status = mbt_text_path(group, sets[CONFUSION].name, path, err);
+    if (status == MBT_OK) {
+        status = mbt_store_read(store, path, &shape, stored, err);
+    }
+    if (status == MBT_OK) {
+        mbt_predictions_confusion(p, counted);
+        if (memcmp(stored, counted, bytes) != 0) {
+            status =
+                mbt_fail(err, MBT_DATA, "%s: other counts than labels and predictions give", path);
+        }
+    }
+    free(stored);
+    return status;
+}
+
 mbt_status mbt_predictions_load(mbt_predictions *predictions, mbt_store *store, const char *group,
                                 mbt_error *err)
 {
@@ -192,6 +220,9 @@ mbt_status mbt_predictions_load(mbt_predictions *predictions, mbt_store *store, 
     }
     if (status == MBT_OK) {
         status = check_classes(&read, group, err);
+    }
+    if (status == MBT_OK) {
+        status = check_confusion(&read, store, group, err);
     }
     if (status == MBT_OK) {
         *predictions = read;

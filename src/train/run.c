@@ -192,7 +192,8 @@ static mbt_status move_old(mbt_run *run, mbt_error *err)
     return status;
 }
 
-/* Some bytes to the disk and away again: permissions, quota and space are known now. */
+/* Some bytes to the disk and away again, and a link, as checkpoints have: permissions, quota, space
+ * and what the file system can do are known now. */
 static mbt_status probe(const char *folder, mbt_error *err)
 {
     static const char zeros[65536];
@@ -209,6 +210,14 @@ static mbt_status probe(const char *folder, mbt_error *err)
     }
     if (fd >= 0) {
         (void)close(fd);
+        (void)unlink(path);
+    }
+    if (status == MBT_OK && symlink("nothing", path) != 0) {
+        status = mbt_fail(err, MBT_FAILURE,
+                          "run folder: cannot make a symbolic link in %s, which checkpoints need: "
+                          "%s",
+                          folder, strerror(errno));
+    } else if (status == MBT_OK) {
         (void)unlink(path);
     }
     return status;

@@ -78,6 +78,25 @@ lines out 3; said out "$old: whole, state digest $first"; said out "step-0000000
 ln -s nowhere "$run/checkpoints/step-0000000214.h5" # a disk that is away, no file that a run removed
 expect 4 "$ckpt" verify "$run"
 rm "$run/checkpoints/step-0000000214.h5"
+cp -RL "$run" "$top/copy" # has files for links
+expect 0 "$ckpt" verify "$top/copy"
+lines out 4; said out "$top/copy/checkpoints/best.h5: whole, state digest $first"
+flip "$top/copy/checkpoints/best.h5" 7001
+expect 4 "$ckpt" verify "$top/copy"; lines err 1; said err "$top/copy/checkpoints/best.h5"
+ln -sf nothing "$top/copy/checkpoints/best.h5"
+expect 4 "$ckpt" verify "$top/copy"; lines err 1; said err "$top/copy/checkpoints/best.h5"
+rm "$top/copy/checkpoints/best.h5"
+while read -r name code; do # what else a run folder has
+    echo no such thing >"$top/copy/$name"
+    expect "$code" "$ckpt" verify "$top/copy"; said err "$top/copy/$name"
+    rm "$top/copy/$name"
+done <<'END'
+config.json 3
+metrics.h5 4
+about.h5 4
+predictions.h5 4
+END
+expect 0 "$ckpt" verify "$top/copy"
 cp "$new" "$top/bad.h5"; flip "$top/bad.h5" 7001
 head -c 3000 "$new" >"$top/cut.h5"
 : >"$top/empty.h5"
@@ -116,5 +135,6 @@ expect 0 "$ckpt" --version; said out mbt-ckpt
 "$ckpt" show "$run" 2>"$top/err" >/dev/full && die "a full stdout is no failure"
 said err "stdout: cannot be written"
 # no MPI in a serial tool
-ldd "$ckpt" | grep -qi 'libmpi' && die "mbt-ckpt is linked with MPI"
+ldd "$ckpt" >"$top/libraries" || die "what mbt-ckpt is linked with cannot be told"
+grep -qi 'libmpi' "$top/libraries" && die "mbt-ckpt is linked with MPI"
 echo "mbt-ckpt: all as wanted"
