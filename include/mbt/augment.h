@@ -32,7 +32,8 @@ typedef struct mbt_augment {
     uint64_t seed;
     int pad;               /* pixels; 0 and the fields below off for evaluation */
     mbt_pad_mode pad_mode; /* MBT_PAD_ZERO pads with black (0) pixels before normalising, as
-                              torchvision's RandomCrop; MBT_PAD_MEAN with what becomes 0 there */
+                              torchvision's RandomCrop; MBT_PAD_MEAN with what becomes 0 there,
+                              with jitter the whole number next to it */
     int flip;
     mbt_flip_mode flip_mode;
     float brightness, contrast, saturation; /* factor uniform in [max(0, 1-a), 1+a] */

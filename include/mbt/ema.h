@@ -24,13 +24,14 @@ float *mbt_ema_block(size_t n_floats);
 void mbt_ema_step(const mbt_config *config, bool first, size_t n_floats, const float *weights,
                   float *average);
 
-/* Images that the statistics are taken of: ema.bn_samples, or all that there are. */
+/* Images that the statistics are taken of: ema.bn_samples, or all that there are; then the whole
+ * groups of them, when they make one. */
 int64_t mbt_ema_samples(const mbt_setup *setup);
 
 /* Replaces the running statistics in `average` by the mean over batch-norm groups of
  * mbt_ema_samples training images, as they are stored, of the groups' means and unbiased variances.
  * The images are spread over the whole training split, and so is each group. The training plans'
- * weights are untouched. MBT_DIVERGED when a statistic is not finite. Collective. */
+ * weights are untouched. MBT_DIVERGED when a statistic is not finite or too large. Collective. */
 mbt_status mbt_ema_statistics(mbt_setup *setup, mbt_bucket *bucket, float *average,
                               mbt_error *err) MBT_WARN_UNUSED;
 

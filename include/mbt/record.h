@@ -27,7 +27,7 @@ typedef struct mbt_record_facts {
     int64_t parameters, macs;               /* trained; multiply-accumulates of one image */
     int64_t ranks;                          /* of the process that wrote the file */
     char provenance[MBT_RECORD_TEXT_BYTES]; /* of that process */
-    char commands[MBT_RECORD_TEXT_BYTES];   /* of all sittings, one a line */
+    char commands[MBT_RECORD_TEXT_BYTES];   /* of the sittings, one a line, the newest */
 } mbt_record_facts;
 
 /* about.h5 of a run folder. Reading: MBT_DATA when missing or damaged. */

@@ -39,9 +39,8 @@ float mbt_rng_uniform(mbt_rng *rng);              /* [0, 1), 24 bits */
 uint32_t mbt_rng_below(mbt_rng *rng, uint32_t n); /* 0 .. n-1 without bias, n > 0 */
 float mbt_rng_normal(mbt_rng *rng);               /* mean 0, deviation 1; Box-Muller, two draws */
 
-/* The permutation of 0 .. n-1 that belongs to (seed, purpose, epoch), by Fisher-Yates.
+/* The permutation of 0 .. n-1 that belongs to (seed, ORDER, epoch), by Fisher-Yates.
  * order: n entries, caller's. */
-void mbt_rng_permutation(uint64_t seed, mbt_purpose purpose, uint32_t epoch, uint32_t n,
-                         uint32_t *order);
+void mbt_rng_permutation(uint64_t seed, uint32_t epoch, uint32_t n, uint32_t *order);
 
 #endif

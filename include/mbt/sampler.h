@@ -38,6 +38,10 @@ void mbt_sampler_split(uint64_t seed, uint32_t n, uint32_t n_held, uint32_t *kep
 /* Groups that a batch of so many samples is cut into. */
 int mbt_sampler_cut(int n_samples, int group);
 
+/* Samples of a group when n_samples are cut into k: they differ by at most one, larger groups come
+ * first. */
+int mbt_sampler_size(int n_samples, int k, int group);
+
 /* The groups [first, last) of k that rank r of n computes: contiguous, sizes differ by at most 1.
  */
 void mbt_sampler_share(int k, int rank, int n_ranks, int *first, int *last);

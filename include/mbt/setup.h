@@ -63,9 +63,10 @@ typedef struct mbt_shape {
 } mbt_shape;
 
 /* shape NULL: opens the data set that the configuration names. Otherwise no data is read (plan,
- * bench). The instruction set is the least of all ranks' and of plan.kernels; plans must come out
- * alike on all ranks (MBT_FAILURE otherwise). setup: zeroed by the caller but for the watchdog,
- * cleared by mbt_setup_clear also after a failure. Every rank returns the same status. Collective.
+ * bench). The instruction set is plan.kernels, MBT_CONFIG where a rank's processor lacks it; auto:
+ * the least of all ranks'. Plans must come out alike on all ranks (MBT_FAILURE otherwise). setup:
+ * zeroed by the caller but for the watchdog, cleared by mbt_setup_clear also after a failure. Every
+ * rank returns the same status. Collective.
  */
 mbt_status mbt_setup_create(mbt_comm *comm, mbt_log *log, const mbt_config *config,
                             const mbt_shape *shape, bool training, mbt_setup *setup,

@@ -47,8 +47,9 @@ mbt_status mbt_step_run(mbt_step *step, int64_t epoch, int k, int n_samples, dou
 
 /* Counts every sample of ids (NULL: all of the split) once, with `weights` (flat block; NULL: those
  * the evaluator has), in chunks that depend on nothing but the group size. mirrored (may be NULL):
- * counts of the mean output for image and mirror image. MBT_DIVERGED when a loss is not finite.
- * MBT_STOPPED, within a batch, when a rank wants to stop (stop.h, with this reserve). Collective.
+ * counts of the mean output for image and mirror image. MBT_DIVERGED when a loss is not finite, or
+ * too large to be summed. MBT_STOPPED, within a batch, when a rank wants to stop (stop.h, with this
+ * reserve). Collective.
  */
 mbt_status mbt_evaluate(mbt_setup *setup, const float *weights, const mbt_split *split,
                         const uint32_t *ids, int64_t n, double reserve_s, mbt_counts *counts,

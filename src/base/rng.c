@@ -60,13 +60,12 @@ float mbt_rng_normal(mbt_rng *rng)
     return (float)(sqrt(-2.0 * log(radius_draw)) * cos(TWO_PI * angle_draw));
 }
 
-void mbt_rng_permutation(uint64_t seed, mbt_purpose purpose, uint32_t epoch, uint32_t n,
-                         uint32_t *order)
+void mbt_rng_permutation(uint64_t seed, uint32_t epoch, uint32_t n, uint32_t *order)
 {
     for (uint32_t i = 0; i < n; i++) {
         order[i] = i;
     }
-    mbt_rng rng = mbt_rng_at(seed, purpose, epoch, 0);
+    mbt_rng rng = mbt_rng_at(seed, MBT_PURPOSE_ORDER, epoch, 0);
     for (uint32_t left = n; left > 1; left--) {
         uint32_t pick = mbt_rng_below(&rng, left);
         uint32_t swapped = order[left - 1];

@@ -139,16 +139,16 @@ static mbt_status print_source(const char *path, mbt_error *err)
 {
     enum { SOURCE_BYTES_MAX = 4096 };
     mbt_store *store = NULL;
+    mbt_error unsaid;
     char *source = NULL;
     mbt_status status = mbt_store_open_large(path, false, &store, err);
-    if (!status) {
-        status = mbt_store_get_long_text(store, "/", "source", SOURCE_BYTES_MAX, &source, err);
-    }
-    if (!status) {
-        for (char *c = source; *c != '\0'; c++) { /* anybody's text, and this is a terminal */
+    if (!status) { /* training does without it */
+        const bool has = mbt_store_get_long_text(store, "/", "source", SOURCE_BYTES_MAX, &source,
+                                                 &unsaid) == MBT_OK;
+        for (char *c = source; has && *c != '\0'; c++) { /* anybody's text, on a terminal */
             *c = (unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c;
         }
-        printf("source: %s\n", source);
+        printf("source: %s\n", has ? source : "none");
         printf("coarse labels: %s\n", mbt_store_has(store, "/train/coarse_labels") ? "yes" : "no");
         printf("file digest: %s\n",
                mbt_store_digest(store)[0] != '\0' ? mbt_store_digest(store) : "none");

@@ -20,7 +20,8 @@ static const double LATENCY_US = 20, BANDWIDTH_GB = 2.5;
 static const char usage[] =
     "usage: mbtrain [train] CONFIG   train as the configuration says\n"
     "       mbtrain resume RUN       go on with a run, from its newest whole checkpoint\n"
-    "       mbtrain eval RUN|FILE    held-out accuracy of a file, or what a run is judged by\n"
+    "       mbtrain eval RUN|FILE    held-out accuracy of a checkpoint, or of what a run is judged "
+    "by\n"
     "       mbtrain bench CONFIG     images per second, time by layer, peaks, without data\n"
     "       mbtrain plan CONFIG      the layer table: shapes, MACs, kernels, memory; predictions\n"
     "       mbtrain check CONFIG     everything before the first step, and no step\n"

@@ -210,7 +210,7 @@ static const mbt_row rows[] = {
     {"plan.kernels", MBT_ROW_TEXT, FIELD(plan.kernels), "auto", 1, 0, kernel_names, "",
      "set of kernels; auto: the fastest this machine has"},
     {"plan.threads", MBT_ROW_I64, FIELD(plan.threads), "1", 1, 64, NULL, "",
-     "threads of a rank, each with whole groups while there are enough; they change no bit"},
+     "threads of a rank, each with whole groups while there are enough; with train.reduce exact they change no bit"},
     {"plan.storage", MBT_ROW_ENUM, FIELD(plan.storage), "fp32", 0, 0, storage_names, "",
      "what convolution outputs and their gradients are kept in between passes"},
     {"plan.arithmetic", MBT_ROW_ENUM, FIELD(plan.arithmetic), "fp32", 0, 0, arithmetic_names, "",

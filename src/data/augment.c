@@ -10,6 +10,7 @@
 #include "mbt/augment.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -181,7 +182,12 @@ static void crop_and_flip(const mbt_augment *augment, const draws *d, const uint
     int channels = augment->channels;
     size_t plane = (size_t)height * (size_t)width;
     static const float black[MBT_CHANNELS_MAX] = {0};
-    const float *fill = augment->pad_mode == MBT_PAD_MEAN ? augment->mean : black;
+    const bool jitter = augment->brightness > 0 || augment->contrast > 0 || augment->saturation > 0;
+    float mean[MBT_CHANNELS_MAX];
+    for (int c = 0; c < channels; c++) { /* jitter works on whole numbers */
+        mean[c] = jitter ? roundf(augment->mean[c]) : augment->mean[c];
+    }
+    const float *fill = augment->pad_mode == MBT_PAD_MEAN ? mean : black;
     for (int y = 0; y < height; y++) {
         int row = source(y + d->row - augment->pad, height, augment->pad_mode);
         for (int x = 0; x < width; x++) {

@@ -73,8 +73,7 @@ void mbt_sampler_epoch(mbt_sampler *sampler, int64_t epoch)
     if (epoch == sampler->epoch) {
         return;
     }
-    mbt_rng_permutation(sampler->seed, MBT_PURPOSE_ORDER, (uint32_t)epoch, (uint32_t)sampler->n,
-                        sampler->order);
+    mbt_rng_permutation(sampler->seed, (uint32_t)epoch, (uint32_t)sampler->n, sampler->order);
     for (int64_t i = 0; i < sampler->n; i++) {
         sampler->order[i] = sampler->ids[sampler->order[i]];
     }
@@ -98,18 +97,21 @@ int mbt_sampler_groups(const mbt_sampler *sampler, int64_t step)
     return mbt_sampler_cut(mbt_sampler_samples(sampler, step), sampler->group);
 }
 
-/* Sizes differ by at most one, larger groups first. With k = ceil(samples / group) the smallest has
- * at least group/2 samples, or all there are. */
+/* With k = ceil(samples / group) the smallest has at least group/2 samples, or all there are. */
+int mbt_sampler_size(int n_samples, int k, int group)
+{
+    return n_samples / k + (group < n_samples % k);
+}
+
 int mbt_sampler_group(const mbt_sampler *sampler, int64_t step, int group, const uint32_t **ids)
 {
     int samples = mbt_sampler_samples(sampler, step);
     int k = mbt_sampler_groups(sampler, step);
     assert(sampler->epoch >= 0 && group >= 0 && group < k);
-    int size = samples / k;
     int n_larger = samples % k;
-    int first = group * size + (group < n_larger ? group : n_larger);
+    int first = group * (samples / k) + (group < n_larger ? group : n_larger);
     *ids = sampler->order + step * sampler->batch + first;
-    return size + (group < n_larger);
+    return mbt_sampler_size(samples, k, group);
 }
 
 /* Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S: every subset of n_held ids is

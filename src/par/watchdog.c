@@ -335,6 +335,12 @@ mbt_status mbt_watchdog_create(mbt_comm *comm, mbt_log *log, mbt_watchdog **watc
         memset(w->table, 0, bytes);
     }
     mbt_share_publish(comm, &w->share);
+    if (!w->share.shared) {
+        mbt_log_root(
+            log, MBT_LOG_WARN,
+            "/dev/shm has no room for the watchdog: a rank's death is seen by run.watchdog "
+            "or the launcher alone");
+    }
     int failed = init_slot(w->mine, mbt_comm_rank(comm));
     failed = failed ? failed : start_thread(w);
     status = failed ? mbt_fail(err, MBT_FAILURE, "watchdog: thread: %s", strerror(failed)) : MBT_OK;

@@ -53,6 +53,13 @@ static mbt_status put_mistake(test_images *images, const page_predictions *p, in
     return status;
 }
 
+static void put_note(const char *what, const char *why, FILE *out)
+{
+    (void)fprintf(out, "<p class=\"note\">%s: ", what);
+    html_text(out, why);
+    (void)fputs("</p>\n", out);
+}
+
 mbt_status page_mistakes(const mbt_outcome *run, const page_predictions *p, FILE *out,
                          mbt_error *err)
 {
@@ -65,13 +72,18 @@ mbt_status page_mistakes(const mbt_outcome *run, const page_predictions *p, FILE
     if (status == MBT_OK) {
         (void)fputs("<div class=\"mistakes\">\n", out);
         for (int i = 0; i < n && status == MBT_OK; i++) {
-            status = put_mistake(&images, p, chosen[i], out, err);
+            status = put_mistake(&images, p, chosen[i], out, &why);
+            if (status == MBT_DATA) { /* in its place */
+                put_note("Without this one", why.message, out);
+                status = MBT_OK;
+            }
+        }
+        if (status != MBT_OK) {
+            *err = why;
         }
         (void)fputs(n > 0 ? "</div>\n" : "</div><p class=\"note\">There are none.</p>\n", out);
     } else {
-        (void)fputs("<p class=\"note\">Without images: ", out);
-        html_text(out, why.message);
-        (void)fputs("</p>\n", out);
+        put_note("Without images", why.message, out);
         status = MBT_OK;
     }
     test_images_close(&images);

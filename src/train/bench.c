@@ -6,13 +6,14 @@
 #include "mbt/exec.h"
 #include "mbt/init.h"
 #include "mbt/rng.h"
+#include "mbt/sampler.h"
 #include "mbt/team.h"
 
 enum { WARM_UP = 3 };
 
 int mbt_bench_group(const mbt_bench_work *work, int group)
 {
-    return work->n_samples / work->k + (group < work->n_samples % work->k);
+    return mbt_sampler_size(work->n_samples, work->k, group);
 }
 
 /* Group sizes of the batch as the sampler cuts it; the input was drawn before. */

@@ -120,6 +120,12 @@ mbt_status mbt_bucket_create(const mbt_setup *setup, mbt_bucket **bucket, mbt_er
     b->reduce = setup->config.train.reduce;
     if (mbt_bucket_shares(setup)) {
         status = mbt_sum_memory_create(b->comm, sums_bytes(b), &b->memory, err);
+        if (status == MBT_OK && b->memory.share.data == NULL) {
+            mbt_log_root(setup->log, MBT_LOG_WARN,
+                         "/dev/shm has no room for %d times %zu MiB of gradient sums: they go by "
+                         "messages, slower, and with train.reduce fp32 in another order",
+                         mbt_comm_size(b->comm), (sums_bytes(b) >> 20) + 1);
+        }
     }
     if (status == MBT_OK) {
         status = make_ranges(b, err);

@@ -130,8 +130,10 @@ mbt_status mbt_ema_statistics(mbt_setup *setup, mbt_bucket *bucket, float *avera
     set_weights(setup, weights);
     mbt_comm_sum(setup->comm, MBT_COMM_I64, &bad, 1);
     if (bad > 0) {
-        return mbt_fail(err, MBT_DIVERGED,
-                        "averaged weights: batch-norm statistics are not finite");
+        return mbt_fail(
+            err, MBT_DIVERGED,
+            "averaged weights: batch-norm statistics are not finite, or too large to be "
+            "summed");
     }
     take_statistics(setup->plan, average);
     return MBT_OK;

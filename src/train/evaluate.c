@@ -49,7 +49,7 @@ static void mirror(float *rows, size_t n_rows, int width)
     }
 }
 
-/* An evaluation leaves nothing of its input, so each view is loaded anew. */
+/* mirrored: of the images that the worker has evaluated as they are, whose input is still there. */
 static const float *run_chunk(const struct count *c, int worker, const struct chunk *chunk,
                               bool mirrored)
 {
@@ -57,10 +57,11 @@ static const float *run_chunk(const struct count *c, int worker, const struct ch
     const mbt_augment *plain = &setup->plain;
     mbt_plan *plan = setup->workers[worker].evaluator;
     float *input = mbt_exec_input(plan);
-    mbt_setup_load(setup, worker, plain, c->split, 0, chunk->ids, chunk->n, input);
     if (mirrored) {
         mirror(input, (size_t)chunk->n * (size_t)plain->channels * (size_t)plain->height,
                plain->width);
+    } else {
+        mbt_setup_load(setup, worker, plain, c->split, 0, chunk->ids, chunk->n, input);
     }
     mbt_exec_evaluate(plan, chunk->n);
     return mbt_exec_output(plan);
@@ -164,7 +165,8 @@ mbt_status mbt_evaluate(mbt_setup *setup, const float *weights, const mbt_split 
             tally_to_counts(c.sums + TALLY_COUNT, mirrored);
         }
         if (c.sums[TALLY_BAD] + c.sums[TALLY_COUNT + TALLY_BAD] > 0) {
-            status = mbt_fail(err, MBT_DIVERGED, "evaluation: the loss is not finite");
+            status = mbt_fail(err, MBT_DIVERGED,
+                              "evaluation: the loss is not finite, or too large to be summed");
         }
     }
     free(c.sums);

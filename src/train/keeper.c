@@ -101,8 +101,8 @@ static mbt_status book(mbt_keeper *k, const mbt_saved *saved, bool quiet, mbt_er
 {
     k->n_saves++;
     k->owed = (k->owed & ~saved->wanted) | saved->failed;
-    k->longest_s = saved->seconds > k->longest_s ? saved->seconds : k->longest_s;
     if ((saved->wanted & ~saved->failed & MBT_SAVE_CHECKPOINT) != 0) {
+        k->longest_s = saved->seconds > k->longest_s ? saved->seconds : k->longest_s;
         k->saved_step = saved->step;
         memcpy(k->digest, saved->digest, sizeof k->digest);
     }
@@ -152,6 +152,10 @@ mbt_status mbt_keeper_save(mbt_keeper *k, const mbt_state *state, unsigned what,
     mbt_status status = MBT_OK;
     if (k->run != NULL) {
         status = take(k, true, false, err);
+        if ((what & MBT_SAVE_CHECKPOINT) != 0) {
+            k->owed &=
+                ~(unsigned)MBT_SAVE_BEST; /* of another step, which was not saved and is not now */
+        }
         if (status == MBT_OK) {
             status = begin(k, state, what | (k->owed & MBT_SAVE_METRICS), false, err);
         }
@@ -233,7 +237,7 @@ double mbt_keeper_reserve(const mbt_keeper *k)
     if (k->run == NULL) {
         return 0; /* rank zero's limit comes first, and its wish is everybody's */
     }
-    if (k->n_saves == 0) {
+    if (k->longest_s <= 0) { /* no checkpoint yet */
         return RESERVE_UNKNOWN_S;
     }
     return RESERVE_LEAST_S + 3 * k->longest_s;

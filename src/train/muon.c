@@ -276,7 +276,7 @@ static mbt_status orthogonalise(const section *m, int group, float *panels, floa
     return status;
 }
 
-/* v = momentum v + g; g = u. What others need of the gradient is zero in the sum. */
+/* v = momentum v + g; g = u. */
 static void follow(const mbt_muon *muon, const mbt_config *config, const mbt_optim_blocks *blocks)
 {
     const float momentum = (float)config->optimizer.momentum;

@@ -169,7 +169,7 @@ static void permutation_is_one(void **state)
     uint32_t *other = malloc(N * sizeof *other);
     unsigned char *seen = calloc(N, 1);
     assert_true(order && other && seen);
-    mbt_rng_permutation(1, MBT_PURPOSE_ORDER, 4, N, order);
+    mbt_rng_permutation(1, 4, N, order);
     int fixed = 0;
     for (int i = 0; i < N; i++) {
         assert_true(order[i] < N && !seen[order[i]]);
@@ -177,13 +177,13 @@ static void permutation_is_one(void **state)
         fixed += order[i] == (uint32_t)i;
     }
     assert_true(fixed < 12); /* Poisson with mean 1 */
-    mbt_rng_permutation(1, MBT_PURPOSE_ORDER, 4, N, other);
+    mbt_rng_permutation(1, 4, N, other);
     assert_memory_equal(order, other, N * sizeof *order);
-    mbt_rng_permutation(1, MBT_PURPOSE_ORDER, 5, N, other);
+    mbt_rng_permutation(1, 5, N, other);
     assert_memory_not_equal(order, other, N * sizeof *order);
-    mbt_rng_permutation(1, MBT_PURPOSE_ORDER, 4, 0, NULL);
+    mbt_rng_permutation(1, 4, 0, NULL);
     order[0] = 9;
-    mbt_rng_permutation(1, MBT_PURPOSE_ORDER, 4, 1, order);
+    mbt_rng_permutation(1, 4, 1, order);
     assert_int_equal(order[0], 0);
     free(seen);
     free(other);
@@ -197,7 +197,7 @@ static void permutations_are_equally_likely(void **state)
     int seen[256] = {0};
     for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
         uint32_t order[4];
-        mbt_rng_permutation(3, MBT_PURPOSE_ORDER, epoch, 4, order);
+        mbt_rng_permutation(3, epoch, 4, order);
         seen[order[0] << 6 | order[1] << 4 | order[2] << 2 | order[3]]++;
     }
     int kinds = 0;
