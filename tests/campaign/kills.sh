@@ -37,6 +37,7 @@ kill_job() { # mpirun first, so that it has nothing to tell the ranks
     done
     wait "$job" 2>/dev/null || true
     job=
+    wait_for 'the ranks are gone' ranks_are_gone
 }
 check() { # what a job leaves that did not end by itself
     unsaid job.err 'not usable'

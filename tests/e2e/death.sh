@@ -9,20 +9,20 @@ export OMPI_MCA_odls_base_sigkill_timeout=1 # mpirun's own, so that the survivor
 
 signal_rank() { kill "-$1" "$(cat "pid.$2")"; }
 
-dies 137 10 signal_rank KILL 1
+dies 137 20 signal_rank KILL 1
 named last "error: rank 1 on [^ ]* died at step [0-9]*, [a-z]*: the job ends"
 named dead/log.txt "error: rank 1 on [^ ]* died at step"
-dies 137 10 signal_rank KILL 0
+dies 137 20 signal_rank KILL 0
 named last "error: rank 0 on [^ ]* died at step [0-9]*, [a-z]*: the job ends"
 
 if [ -z "${ASAN_OPTIONS-}" ]; then # whose own report of a crash is left alone
-    dies 6 10 signal_rank SEGV 2
+    dies 6 20 signal_rank SEGV 2
     named last "^rank 2 on [^ ]* crashed: signal 11 (segmentation fault) at step [0-9]*, [a-z]*"
     named dead/log.txt "error: rank 2 on [^ ]* died at step"
 fi
 
 for rank in 1 0; do
-    dies 6 $((limit + 10)) signal_rank STOP $rank
+    dies 6 $((limit + 15)) signal_rank STOP $rank
     named last "error: watchdog: nothing has moved .*rank $rank (step [0-9]*, [a-z]*; its process stands still"
 done
 

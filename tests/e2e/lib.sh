@@ -35,7 +35,7 @@ die() {
 slow=1
 [ -z "${ASAN_OPTIONS-}" ] || slow=8 # times as slow, or slower, under sanitizers
 patience=$((120 * slow))
-limit=$((3 * slow)) # run.watchdog of jobs that lose a rank
+limit=$((6 * slow)) # run.watchdog of jobs that lose a rank, and longer than a save on a slow disk
 
 # ranks N VERB-AND-ARGUMENTS...: mbtrain on N ranks; 1 without mpirun.
 ranks() {
@@ -132,11 +132,18 @@ begin() {
     "$@" >job.out 2>job.err </dev/null &
     job=$!
 }
-has_ended() {
-    case $(sed 's/.*) //' "/proc/$job/stat" 2>/dev/null) in
+# is_gone PROCESS: it has ended, or never was; a killed one may still be writing.
+is_gone() {
+    case $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) in
     '' | Z* | X*) return 0 ;;
     esac
     return 1
+}
+has_ended() { is_gone "$job"; }
+ranks_are_gone() {
+    for lib_pid in $(cat pid.* 2>/dev/null); do
+        is_gone "$lib_pid" || return 1
+    done
 }
 # ends CODE: the job ends by itself, with that code.
 ends() {
@@ -144,6 +151,7 @@ ends() {
     code=0
     wait "$job" || code=$?
     job=
+    wait_for 'the ranks are gone' ranks_are_gone
     mv job.out out
     mv job.err err
     [ "$code" = "$1" ] || die "exit code $code, wanted $1: $(cat out err)"

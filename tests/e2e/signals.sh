@@ -57,7 +57,7 @@ expect 0 ranks 1 $(long alone) --set "train.max_steps=$limit"
 # INT and TERM to mpirun become TERM at the ranks after the timeout, KILL after another, and its own
 # exit code: 1.
 for signal in INT TERM; do
-    export OMPI_MCA_odls_base_sigkill_timeout=$((3 * slow))
+    export OMPI_MCA_odls_base_sigkill_timeout=$((6 * slow))
     long_begin 2 "mpirun-$signal"
     kill "-$signal" "$job"
     ends 1

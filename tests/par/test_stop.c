@@ -183,11 +183,11 @@ static int scene_limit(void)
     if (mbt_stop_install(&err) != MBT_OK) {
         return __LINE__;
     }
-    mbt_stop_limit(0.3, "time limit");
+    mbt_stop_limit(2, "time limit");
     if (mbt_stop_wanted(0) || mbt_stop_wanted(-10) || strcmp(mbt_stop_reason(), "") != 0) {
         return __LINE__;
     }
-    (void)usleep(320000);
+    (void)usleep(2020000);
     if (mbt_stop_wanted(-10)) {
         return __LINE__;
     }

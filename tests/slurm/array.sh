@@ -3,7 +3,7 @@
 set -eu
 # shellcheck source=tests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
-prepare_steps 8
+prepare_steps 40
 cat >table.json <<'END'
 {
   "title": "Two seeds and another width",

@@ -33,12 +33,12 @@ dies() {
 }
 
 # Up to 10 s of srun come after the ranks' end (--wait), and a second for asking whether a node is lost.
-watchdog=$((limit + 10))
+watchdog=$((limit + 20))
 on_step='at step [0-9]*, [a-z]*'
 elsewhere='error: watchdog: nothing has moved on n1 .* wait for other nodes'
-dies KILL 1 10 '137\|6' "error: rank 1 on n1 died $on_step: the job ends" 'error: rank 1 on n1 died at step'
-dies KILL 0 10 '137\|6' "error: rank 0 on n1 died $on_step: the job ends"
-dies SEGV 1 10 '137\|6' "^rank 1 on n1 crashed: signal 11 (segmentation fault) $on_step" \
+dies KILL 1 20 '137\|6' "error: rank 1 on n1 died $on_step: the job ends" 'error: rank 1 on n1 died at step'
+dies KILL 0 20 '137\|6' "error: rank 0 on n1 died $on_step: the job ends"
+dies SEGV 1 20 '137\|6' "^rank 1 on n1 crashed: signal 11 (segmentation fault) $on_step" \
     'error: rank 1 on n1 died at step'
 dies STOP 1 $watchdog 6 "error: watchdog: .* n1 .*rank 1 (step [0-9]*, [a-z]*; its process stands still" \
     'error: watchdog: .*rank 1 (step'

@@ -98,7 +98,7 @@ requeued() {
     for lib_node in $(sinfo --noheader --Node --responding --format=%N); do
         wait_for "job $id: its leg ends on $lib_node" ended_on "$lib_node"
     done
-    sleep 1
+    sleep 2
     wait_for "job $id starts again" release
 }
 release() {

@@ -26,9 +26,11 @@ static sigset_t blocked; /* of the thread that wrote last */
 
 int __real_fsync(int fd);
 static atomic_bool *set_at_fsync; /* NULL: nothing is */
+static atomic_bool waits;         /* for the disk, or has waited */
 
 int __wrap_fsync(int fd)
 {
+    atomic_store(&waits, true);
     (void)pthread_mutex_lock(&disk);
     if (set_at_fsync != NULL) {
         atomic_store(set_at_fsync, true);
@@ -137,6 +139,7 @@ static void the_state_is_the_one_at_the_beginning(void **state)
     assert_false(mbt_saver_take(p->saver, true, &saved)); /* nothing was begun */
 
     (void)pthread_mutex_lock(&disk);
+    atomic_store(&waits, false);
     begin(p, MBT_SAVE_CHECKPOINT | MBT_SAVE_BEST | MBT_SAVE_METRICS);
     /* the disk does not answer, and training goes on */
     for (size_t i = 0; i < p->f.params.n_floats; i++) {
@@ -145,6 +148,9 @@ static void the_state_is_the_one_at_the_beginning(void **state)
     }
     fixture_at_step(&p->f, 214);
     p->f.metrics.n_rows--;
+    while (!atomic_load(&waits)) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
     (void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     assert_false(mbt_saver_take(p->saver, false, &saved));
     assert_false(is_there(p, "checkpoints/last.h5"));
