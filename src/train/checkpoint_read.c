@@ -215,9 +215,11 @@ static mbt_status check_progress(const ckpt_file *file, mbt_progress_state *p, m
                                          samples,       samples,    large,   p->epoch};
     for (int i = 0; i < CKPT_COUNTERS; i++) {
         const int64_t got = *ckpt_counter_of(p, i);
-        if (got < 0 || got > most[i])
-            return mbt_fail(err, MBT_DATA, "%s: counters: got %s %" PRId64 ", wanted 0 to %" PRId64,
-                            file->path, ckpt_counters[i].name, got, most[i]);
+        const int64_t least = ckpt_counter_of(p, i) == &p->epoch_counts.loss ? -large : 0;
+        if (got < least || got > most[i])
+            return mbt_fail(err, MBT_DATA,
+                            "%s: counters: got %s %" PRId64 ", wanted %" PRId64 " to %" PRId64,
+                            file->path, ckpt_counters[i].name, got, least, most[i]);
     }
     if (!isfinite(p->epoch_s) || p->epoch_s < 0)
         return mbt_fail(err, MBT_DATA, "%s: counters: got epoch_s %g, wanted seconds", file->path,
