@@ -182,7 +182,8 @@ static void crop_and_flip(const mbt_augment *augment, const draws *d, const uint
     int channels = augment->channels;
     size_t plane = (size_t)height * (size_t)width;
     static const float black[MBT_CHANNELS_MAX] = {0};
-    const bool jitter = augment->brightness > 0 || augment->contrast > 0 || augment->saturation > 0;
+    const bool jitter = channels == RGB && (augment->brightness > 0 || augment->contrast > 0 ||
+                                            augment->saturation > 0);
     float mean[MBT_CHANNELS_MAX];
     for (int c = 0; c < channels; c++) { /* jitter works on whole numbers */
         mean[c] = jitter ? roundf(augment->mean[c]) : augment->mean[c];

@@ -101,8 +101,12 @@ static mbt_status book(mbt_keeper *k, const mbt_saved *saved, bool quiet, mbt_er
 {
     k->n_saves++;
     k->owed = (k->owed & ~saved->wanted) | saved->failed;
-    if ((saved->wanted & ~saved->failed & MBT_SAVE_CHECKPOINT) != 0) {
+    const bool state = (saved->wanted & MBT_SAVE_CHECKPOINT) != 0;
+    const bool stored = state && (saved->failed & MBT_SAVE_CHECKPOINT) == 0;
+    if (stored || (state && saved->seconds > RESERVE_LEAST_S)) { /* that failed, but not at once */
         k->longest_s = saved->seconds > k->longest_s ? saved->seconds : k->longest_s;
+    }
+    if (stored) {
         k->saved_step = saved->step;
         memcpy(k->digest, saved->digest, sizeof k->digest);
     }
@@ -266,7 +270,8 @@ void mbt_keeper_print(const mbt_keeper *k, FILE *out)
     }
     const double waited = k->timer->seconds[MBT_PHASE_CHECKPOINT];
     (void)fprintf(out,
-                  "saving   %" PRId64 " times, %" PRId64 " failed; at most %.3f s by the writer's "
+                  "saving   %" PRId64 " times, %" PRId64
+                  " failed; a checkpoint at most %.3f s by the writer's "
                   "clock; the run waited %.3f s for it, %.3f %%\n",
                   k->n_saves, k->n_failures, k->longest_s, waited, 100 * waited / all);
 }

@@ -20,7 +20,7 @@ typedef struct mbt_keeper {
     int64_t saved_step;           /* of the newest checkpoint, -1: none */
     unsigned owed;                /* MBT_SAVE_ values that failed and were not made good since */
     int64_t n_saves, n_failures;  /* that have ended */
-    double longest_s;             /* a save took */
+    double longest_s;             /* a checkpoint took */
     char digest[MBT_DIGEST_TEXT]; /* of the newest checkpoint */
 } mbt_keeper;
 

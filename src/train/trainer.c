@@ -218,7 +218,8 @@ mbt_status mbt_train(mbt_setup *setup, mbt_run *run, const mbt_train_options *op
             status = say_what_is_left(&t, err);
         }
         if (status == MBT_OK && finished) {
-            mbt_log_root(setup->log, MBT_LOG_INFO, "the run was complete already");
+            mbt_log_root(setup->log, MBT_LOG_INFO,
+                         "the run was complete already: its record stays as it is");
         }
         if (status == MBT_OK && !t.keeper.asked) { /* there was nothing to do, or nothing new */
             status =

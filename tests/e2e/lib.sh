@@ -141,8 +141,8 @@ is_gone() {
 }
 has_ended() { is_gone "$job"; }
 ranks_are_gone() {
-    for lib_pid in $(cat pid.* 2>/dev/null); do
-        is_gone "$lib_pid" || return 1
+    for lib_file in pid.*; do
+        [ ! -s "$lib_file" ] || is_gone "$(cat "$lib_file")" || return 1
     done
 }
 # ends CODE: the job ends by itself, with that code.

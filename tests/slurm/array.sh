@@ -4,6 +4,7 @@ set -eu
 # shellcheck source=tests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
 prepare_steps 40
+patience=300 # for rows that take half a minute alone
 cat >table.json <<'END'
 {
   "title": "Two seeds and another width",

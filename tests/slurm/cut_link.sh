@@ -6,6 +6,7 @@ set -eu
 # shellcheck source=tests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
 prepare_steps 20
+limit=3 # ends the ranks before keepalive can end mpirun
 
 # What mpirun starts its daemons by; keepalive as in slurm/train.sbatch.
 printf '#!/bin/sh\nhost=$1\nshift\nexec "%s" exec "$host" sh -c "$*"\n' "${NODE:?}" >rsh
