@@ -19,7 +19,7 @@ NETWORKS = {  # as logits.sh asks for them
     "mobilenetv2": lambda: nets.Network("mobilenetv2", 8, width=0.25),
     "igcv3d": lambda: nets.Network("igcv3d", 8, width=0.25),
     "igcv2_matched": lambda: nets.Matched(8, width=0.25),
-    "igcv2_c416": lambda: nets.ThreeStages(112, 6, lambda i, o, stride: nets.Multiplied(i, o, stride, o // 8)),
+    "igcv2_c416": lambda: nets.ThreeStages(48, 6, lambda i, o, stride: nets.Multiplied(i, o, stride, o // 8)),
     "igcv1_l4m8": lambda: nets.ThreeStages(32, 2, lambda i, o, stride: nets.Interleaved(i, o, stride, 4, False)),
     "igcv1_l24m2_ident": lambda: nets.ThreeStages(48, 1, lambda i, o, stride: nets.Interleaved(i, o, stride, 24, True)),
 }

@@ -8,11 +8,12 @@ prepare
 for network in mobilenetv2 igcv3d igcv2_matched igcv2_c416 igcv1_l4m8 igcv1_l24m2_ident; do
     case $network in
     igcv1_*) shape="--set network.downsampling=4 --set network.width=1 --set network.depth=8" ;;
-    igcv2_c416) shape="--set network.downsampling=4 --set network.depth=20" ;;
+    igcv2_c416) shape="--set network.downsampling=4 --set network.depth=20 --set network.width=0.1" ;;
     *) shape= ;;
     esac
     # shellcheck disable=SC2086 # options
-    expect 0 ranks 2 small.json --set network.name=$network $shape --set network.dropout=0 --set run.folder=out-$network
+    expect 0 ranks 2 small.json --set network.name=$network $shape --set network.dropout=0 --set train.epochs=1 \
+        --set run.folder=out-$network
     expect 0 "$ckpt" export out-$network -o weights.h5
     expect 0 ranks 3 eval out-$network --predictions predictions.h5
     "$python" "$here/logits.py" take $network predictions.h5 || die "$network: out"

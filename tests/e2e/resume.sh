@@ -102,7 +102,7 @@ expect 0 ranks 1 small.json --resume=auto --set run.folder=unchanged --set run.l
 said err 'warning: resumed with another configuration: run.log_interval'
 
 # A stop within the evaluation, which is made up for: the epoch counts as over only then.
-"$bin/mbt-data" synth --train 64 --test 6000 -o wide.h5 >/dev/null
+"$bin/mbt-data" synth --train 64 --test 3000 -o wide.h5 >/dev/null
 evaluates() { echo small.json --set data.path=wide.h5 --set data.validation=0 --set checkpoint.every_epochs=9; }
 # shellcheck disable=SC2046 # words
 begin 2 $(evaluates) --set run.folder=held

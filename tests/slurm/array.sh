@@ -3,7 +3,7 @@
 set -eu
 # shellcheck source=tests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
-prepare_steps 40
+prepare_steps 10
 patience=300 # for rows that take half a minute alone
 cat >table.json <<'END'
 {
