@@ -103,7 +103,8 @@ static mbt_status book(mbt_keeper *k, const mbt_saved *saved, bool quiet, mbt_er
     k->owed = (k->owed & ~saved->wanted) | saved->failed;
     const bool state = (saved->wanted & MBT_SAVE_CHECKPOINT) != 0;
     const bool stored = state && (saved->failed & MBT_SAVE_CHECKPOINT) == 0;
-    if (stored || (state && saved->seconds > RESERVE_LEAST_S)) { /* that failed, but not at once */
+    /* One that failed counts, too, but not when it did so at once. */
+    if (stored || (state && saved->seconds > RESERVE_LEAST_S)) {
         k->longest_s = saved->seconds > k->longest_s ? saved->seconds : k->longest_s;
     }
     if (stored) {
@@ -156,9 +157,9 @@ mbt_status mbt_keeper_save(mbt_keeper *k, const mbt_state *state, unsigned what,
     mbt_status status = MBT_OK;
     if (k->run != NULL) {
         status = take(k, true, false, err);
+        /* A best state that is still owed is of another step, and that one is gone. */
         if ((what & MBT_SAVE_CHECKPOINT) != 0) {
-            k->owed &=
-                ~(unsigned)MBT_SAVE_BEST; /* of another step, which was not saved and is not now */
+            k->owed &= ~(unsigned)MBT_SAVE_BEST;
         }
         if (status == MBT_OK) {
             status = begin(k, state, what | (k->owed & MBT_SAVE_METRICS), false, err);
