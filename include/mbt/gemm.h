@@ -15,10 +15,16 @@ mbt_status mbt_gemm(mbt_gemm_form a_form, mbt_gemm_form b_form, int m, int n, in
                     const float *a, const float *b, float beta, float *c,
                     mbt_error *err) MBT_WARN_UNUSED;
 
-/* The same where the product is known to be symmetric, c [n][n] with it: less than the whole is
- * computed, in rows of blocks as far as the diagonal, and the rest is its mirror image. */
+/* The rows of a product in blocks, which may be computed at the same time: how many, and the first
+ * row of each; of the one behind the last: rows. Narrower products reach less of the peak. */
+int mbt_gemm_blocks(int rows);
+int mbt_gemm_block_at(int rows, int block);
+
+/* Of a product as above that is known to be symmetric, c [n][n] with it: the rows of a block as far
+ * as the diagonal, and their mirror image in the rows above. All blocks are the whole; none reads
+ * or writes what another writes. */
 mbt_status mbt_gemm_symmetric(mbt_gemm_form a_form, mbt_gemm_form b_form, int n, int k, float alpha,
-                              const float *a, const float *b, float beta, float *c,
+                              const float *a, const float *b, float beta, float *c, int block,
                               mbt_error *err) MBT_WARN_UNUSED;
 
 /* Has the library make the code of its products now and not with the first of them, but for that

@@ -15,24 +15,29 @@
  * and no weight decay is needed to hold the size back.
  *
  * The ranks share out the matrices and add up what each has computed, zeros elsewhere, which is
- * exact; a matrix is one thread's: the same bits on any number of ranks and threads. The powers of
- * x x' are taken on its smaller side, where all five steps are polynomials of one matrix. Depends
- * on arena, comm, config, gemm, optim. */
+ * exact. A matrix is one thread's; but one that costs more than a rank's even part of all is
+ * computed by the ranks of each node together, in memory that they share: the rows of every product
+ * in blocks (gemm.h), which are the same whoever computes them. So are the bits, on any number of
+ * ranks and threads. The powers of x x' are taken on its smaller side, where all five steps are
+ * polynomials of one matrix. Depends on arena, comm, config, gemm, log, optim. */
 #ifndef MBT_MUON_H
 #define MBT_MUON_H
 
 #include "mbt/comm.h"
+#include "mbt/log.h"
 #include "mbt/optim.h"
 
 typedef struct mbt_muon mbt_muon;
 
-/* For the matrices among params, which are borrowed, on `threads` threads of this rank. MBT_FAILURE
- * when out of memory; *muon is the caller's to destroy then, too. The status is this rank's own. */
-mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, int threads, mbt_muon **muon,
-                           mbt_error *err) MBT_WARN_UNUSED;
-void mbt_muon_destroy(mbt_muon *muon); /* NULL is allowed */
+/* For the matrices among params, which are borrowed, on `threads` threads of this rank. Warns when
+ * /dev/shm has no room for what is computed together, which every rank then does by itself.
+ * MBT_FAILURE, on all ranks, when one is out of memory; *muon is the caller's to destroy then, too.
+ * Collective. */
+mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, int threads, mbt_log *log,
+                           mbt_muon **muon, mbt_error *err) MBT_WARN_UNUSED;
+void mbt_muon_destroy(mbt_muon *muon); /* NULL is allowed. Collective. */
 
-/* Of memory that it would keep on this rank. */
+/* Of memory that it would keep on this rank, but for what is shared with others. */
 size_t mbt_muon_bytes(const mbt_params *params, mbt_comm *comm, int threads);
 
 /* Updates the matrices, after mbt_optim_step: the gradient is used up. Without memory for a product

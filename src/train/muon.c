@@ -1,5 +1,5 @@
-/* Muon: momentum everywhere, the matrices of this rank made orthogonal, the sum over ranks, the
- * step. */
+/* Muon: momentum everywhere, the costliest matrices made orthogonal by the ranks of a node
+ * together, then those of this rank, the sum over ranks, the step. */
 #include "mbt/muon.h"
 
 #include <float.h>
@@ -20,8 +20,9 @@ typedef struct section {
     size_t offset, floats; /* in the flat block; floats may have zeros behind the panels */
     int groups, inputs, taps, outputs; /* inputs and outputs: of a group */
     int stored_inputs, block;
-    bool image; /* MBT_FORM_IMAGE: taps before inputs */
-    int rank;   /* that computes it */
+    bool image;    /* MBT_FORM_IMAGE: taps before inputs */
+    bool together; /* the ranks of each node compute it, block by block */
+    int rank;      /* that computes it, or adds what all have */
 } section;
 
 struct mbt_muon {
@@ -34,7 +35,17 @@ struct mbt_muon {
      * how a matrix lies, which must not depend on thread and rank. */
     float *scratch;
     size_t scratch_floats;
+    mbt_share share; /* scratch of what is computed together; zeroed when nothing is */
+    size_t share_floats;
 };
+
+/* Who computes the blocks of a matrix: a thread for itself, or all threads of the ranks of a node
+ * in memory that they share, who meet after every product. */
+typedef struct crew {
+    int rank, ranks, threads;
+    mbt_comm *comm;
+    mbt_share *share; /* NULL: one thread */
+} crew;
 
 static int rows_of(const section *m)
 {
@@ -75,16 +86,32 @@ static int by_cost(const void *left, const void *right)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
+/* More than a rank's even part of everything, in more than one block: the others would wait. One
+ * rank a node has nobody to share it with. */
+static void find_together(mbt_muon *muon)
+{
+    const int ranks = mbt_comm_size(muon->comm);
+    double all = 0;
+    for (int i = 0; i < muon->n_sections; i++) {
+        all += cost_of(&muon->sections[i]);
+    }
+    for (int i = 0; i < muon->n_sections; i++) {
+        section *m = &muon->sections[i];
+        m->together = ranks >= 2 * mbt_comm_n_nodes(muon->comm) && cost_of(m) * ranks > all &&
+                      mbt_gemm_blocks(smaller(m)) > 1;
+    }
+}
+
 /* The costliest first, each to the rank that has least. */
 static void share_out(mbt_muon *muon, double *load, int ranks)
 {
     qsort(muon->sections, (size_t)muon->n_sections, sizeof *muon->sections, by_cost);
     for (int i = 0; i < muon->n_sections; i++) {
         section *m = &muon->sections[i];
-        for (int r = 1; r < ranks; r++) {
+        for (int r = 1; r < ranks && !m->together; r++) {
             m->rank = load[r] < load[m->rank] ? r : m->rank;
         }
-        load[m->rank] += cost_of(m);
+        load[m->rank] += m->together ? 0 : cost_of(m);
     }
 }
 
@@ -133,13 +160,17 @@ static mbt_status prepare(const mbt_params *params, mbt_comm *comm, int threads,
         return mbt_fail(err, MBT_FAILURE, "optimizer muon: out of memory");
     }
     (void)list(params, muon->sections);
+    find_together(muon);
     share_out(muon, load, ranks);
     free(load);
     for (int i = 0; i < muon->n_sections; i++) {
         const section *m = &muon->sections[i];
         const size_t turned = m->groups > 1 ? 2 * group_floats(m) : 0;
-        const size_t floats = m->rank == mbt_comm_rank(comm) ? scratch_of(m) : turned;
+        const bool own = m->rank == mbt_comm_rank(comm) && !m->together;
+        const size_t floats = own ? scratch_of(m) : turned,
+                     shared = m->together ? scratch_of(m) : 0;
         muon->scratch_floats = floats > muon->scratch_floats ? floats : muon->scratch_floats;
+        muon->share_floats = shared > muon->share_floats ? shared : muon->share_floats;
     }
     muon->scratch_floats = mbt_arena_round(muon->scratch_floats * sizeof(float)) / sizeof(float);
     return MBT_OK;
@@ -150,19 +181,43 @@ static size_t scratch_bytes(const mbt_muon *muon)
     return (size_t)muon->n_threads * muon->scratch_floats * sizeof(float);
 }
 
-mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, int threads, mbt_muon **muon,
-                           mbt_error *err)
+/* Touched now, as nothing may want for memory in a step. */
+static mbt_status make_share(mbt_muon *muon, mbt_log *log, mbt_error *err)
+{
+    const size_t bytes = muon->share_floats * sizeof(float);
+    if (bytes == 0) {
+        return MBT_OK;
+    }
+    const mbt_status status = mbt_share_create(muon->comm, bytes, &muon->share, err);
+    if (status == MBT_OK && !muon->share.shared) {
+        mbt_log_root(log, MBT_LOG_WARN,
+                     "/dev/shm has no room for %zu MiB of the optimizer's matrices: every rank "
+                     "computes the largest by itself",
+                     (bytes >> 20) + 1);
+    }
+    if (status == MBT_OK && muon->share.writer) {
+        memset(muon->share.data, 0, bytes);
+    }
+    return status;
+}
+
+mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, int threads, mbt_log *log,
+                           mbt_muon **muon, mbt_error *err)
 {
     *muon = malloc(sizeof **muon);
+    mbt_status status = MBT_FAILURE;
     if (*muon == NULL) {
-        return mbt_fail(err, MBT_FAILURE, "optimizer muon: out of memory");
+        (void)mbt_fail(err, MBT_FAILURE, "optimizer muon: out of memory");
+    } else {
+        status = prepare(params, comm, threads, *muon, err);
     }
-    mbt_status status = prepare(params, comm, threads, *muon, err);
     if (status == MBT_OK) {
         status = mbt_arena_create(scratch_bytes(*muon), &(*muon)->arena, err);
     }
+    status = mbt_comm_agree(comm, status, err);
     if (status == MBT_OK) {
         (*muon)->scratch = mbt_arena_take((*muon)->arena, scratch_bytes(*muon));
+        status = make_share(*muon, log, err);
     }
     return status;
 }
@@ -170,6 +225,9 @@ mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, int threads
 void mbt_muon_destroy(mbt_muon *muon)
 {
     if (muon != NULL) {
+        if (muon->share_floats > 0) {
+            mbt_share_destroy(muon->comm, &muon->share);
+        }
         free(muon->sections);
         mbt_arena_destroy(muon->arena);
         free(muon);
@@ -186,33 +244,118 @@ size_t mbt_muon_bytes(const mbt_params *params, mbt_comm *comm, int threads)
     return bytes;
 }
 
-/* q = the product of the five steps' polynomials of p = x x' (or x' x), which they commute with.
- * p is used up; t and u are of its size. All of them are polynomials of one symmetric matrix: so
- * are their products. */
-static mbt_status powers(int n, float *p, float *q, float *t, float *u, mbt_error *err)
+/* Blocks from the costliest, the last of a triangle, dealt out there and back. */
+static bool is_mine(const crew *who, int block, int blocks)
 {
-    const size_t floats = (size_t)n * (size_t)n;
+    const int at = blocks - 1 - block, round = at / who->ranks, place = at % who->ranks;
+    return who->rank == (round % 2 == 0 ? place : who->ranks - 1 - place);
+}
+
+static void meet(const crew *who)
+{
+    if (who->share != NULL) {
+        mbt_share_publish(who->comm, who->share);
+    }
+}
+
+/* result = alpha a b + beta onto + diagonal I, as mbt_gemm takes them. Symmetric: n = m. */
+typedef struct product {
+    mbt_gemm_form a_form, b_form;
+    int m, n, k;
+    float alpha;
+    const float *a, *b;
+    float beta;
+    const float *onto;
+    float diagonal;
+    float *result;
+} product;
+
+static mbt_status symmetric_block(const product *x, int block, mbt_error *err)
+{
+    const size_t n = (size_t)x->n, end = (size_t)mbt_gemm_block_at(x->n, block + 1);
+    const size_t first = (size_t)mbt_gemm_block_at(x->n, block);
+    for (size_t row = first; row < end && x->onto != NULL; row++) {
+        memcpy(x->result + row * n, x->onto + row * n, end * sizeof *x->result);
+    }
+    const mbt_status status = mbt_gemm_symmetric(x->a_form, x->b_form, x->n, x->k, x->alpha, x->a,
+                                                 x->b, x->beta, x->result, block, err);
+    for (size_t row = first; row < end; row++) {
+        x->result[row * n + row] += x->diagonal;
+    }
+    return status;
+}
+
+static mbt_status rows_block(const product *x, int block, mbt_error *err)
+{
+    const int first = mbt_gemm_block_at(x->m, block), end = mbt_gemm_block_at(x->m, block + 1);
+    return mbt_gemm(x->a_form, x->b_form, end - first, x->n, x->k, x->alpha,
+                    x->a + (size_t)first * (size_t)x->k, x->b, 0,
+                    x->result + (size_t)first * (size_t)x->n, err);
+}
+
+typedef mbt_status (*block_fn)(const product *x, int block, mbt_error *err);
+
+/* The crew's part of a product; it is whole once this returns without an error. */
+static mbt_status multiply(const crew *who, block_fn compute, product x, mbt_error *err)
+{
+    const int blocks = mbt_gemm_blocks(x.m);
     mbt_status status = MBT_OK;
-    for (int step = 0; step < STEPS && status == MBT_OK; step++) {
-        /* u = the polynomial */
-        memcpy(u, p, floats * sizeof *u);
-        status = mbt_gemm_symmetric(MBT_GEMM_AS_IS, MBT_GEMM_AS_IS, n, n, c, p, p, b, u, err);
-        for (int i = 0; i < n; i++) {
-            u[(size_t)i * (size_t)n + (size_t)i] += a;
-        }
-        if (step == 0) {
-            memcpy(q, u, floats * sizeof *q);
-        } else if (status == MBT_OK) {
-            memcpy(t, q, floats * sizeof *t);
-            status = mbt_gemm_symmetric(MBT_GEMM_AS_IS, MBT_GEMM_AS_IS, n, n, 1, u, t, 0, q, err);
-        }
-        if (step < STEPS - 1 && status == MBT_OK) { /* p = u p u */
-            status = mbt_gemm_symmetric(MBT_GEMM_AS_IS, MBT_GEMM_AS_IS, n, n, 1, u, p, 0, t, err);
-        }
-        if (step < STEPS - 1 && status == MBT_OK) {
-            status = mbt_gemm_symmetric(MBT_GEMM_AS_IS, MBT_GEMM_AS_IS, n, n, 1, t, u, 0, p, err);
+#pragma omp parallel for num_threads(who->threads) schedule(dynamic, 1)
+    for (int block = 0; block < blocks; block++) {
+        mbt_error own;
+        if (is_mine(who, block, blocks) && compute(&x, block, &own) != MBT_OK) {
+#pragma omp critical
+            {
+                status = own.code;
+                *err = own;
+            }
         }
     }
+    if (status == MBT_OK) {
+        meet(who);
+    }
+    return status;
+}
+
+/* *q = the product of the five steps' polynomials of p = x x' (or x' x), which they commute with,
+ * in one of four matrices side by side, the first of which is p. All of them are polynomials of one
+ * symmetric matrix: so are their products. */
+static mbt_status powers(const crew *who, int n, float *p, const float **q, mbt_error *err)
+{
+    const size_t square = (size_t)n * (size_t)n;
+    float *all = NULL, *u = p + square, *t = u + square, *spare = t + square;
+    mbt_status status = MBT_OK;
+    for (int step = 0; step < STEPS && status == MBT_OK; step++) {
+        const product polynomial = {.m = n,
+                                    .n = n,
+                                    .k = n,
+                                    .alpha = c,
+                                    .a = p,
+                                    .b = p,
+                                    .beta = b,
+                                    .onto = p,
+                                    .diagonal = a,
+                                    .result = u};
+        status = multiply(who, symmetric_block, polynomial, err);
+        if (step < STEPS - 1 && status == MBT_OK) { /* p = u p u */
+            const product once = {.m = n, .n = n, .k = n, .alpha = 1, .a = u, .b = p, .result = t};
+            const product twice = {.m = n, .n = n, .k = n, .alpha = 1, .a = t, .b = u, .result = p};
+            status = multiply(who, symmetric_block, once, err);
+            status = status == MBT_OK ? multiply(who, symmetric_block, twice, err) : status;
+        }
+        if (step == 0) {
+            all = u;
+            u = spare;
+        } else if (status == MBT_OK) {
+            const product next = {
+                .m = n, .n = n, .k = n, .alpha = 1, .a = u, .b = all, .result = t};
+            status = multiply(who, symmetric_block, next, err);
+            float *free_now = all;
+            all = t;
+            t = free_now;
+        }
+    }
+    *q = all;
     return status;
 }
 
@@ -241,36 +384,55 @@ static void copy_group(const section *m, int group, float *panels, float *rows, 
     }
 }
 
-/* In place. Nothing comes of nothing. */
-static mbt_status orthogonalise(const section *m, int group, float *panels, float *scratch,
-                                mbt_error *err)
+/* The group's matrix by its size. Nothing, or what momentum leaves of it, is made zero: 1 / size is
+ * no float then, and nothing comes of it. */
+static void take_group(const section *m, int group, float *panels, float *x)
+{
+    const size_t floats = group_floats(m);
+    copy_group(m, group, panels, x, false);
+    const double size = sqrt(mbt_optim_sum_of_squares(x, floats));
+    const float scale = size < FLT_MIN ? 0 : (float)(1 / size);
+    for (size_t i = 0; i < floats; i++) {
+        x[i] *= scale;
+    }
+}
+
+/* In place, in the memory of the one who keeps it. */
+static mbt_status orthogonalise(const crew *who, const section *m, int group, float *panels,
+                                float *scratch, bool keep, mbt_error *err)
 {
     const int rows = rows_of(m), cols = m->outputs, n = smaller(m);
     const bool wide = rows < cols;
-    const size_t floats = group_floats(m), square = (size_t)n * (size_t)n;
-    float *x = scratch, *y = x + floats, *p = y + floats;
-    float *q = p + square, *t = q + square, *u = t + square;
-    copy_group(m, group, panels, x, false);
-    const double size = sqrt(mbt_optim_sum_of_squares(x, floats));
-    if (size < FLT_MIN) { /* nothing, or what momentum leaves of it: 1 / size is no float then */
-        memset(x, 0, floats * sizeof *x);
-        copy_group(m, group, panels, x, true);
-        return MBT_OK;
+    float *x = scratch, *y = x + group_floats(m), *p = y + group_floats(m);
+    const float *q = NULL;
+    if (who->rank == 0) {
+        take_group(m, group, panels, x);
     }
-    for (size_t i = 0; i < floats; i++) {
-        x[i] *= (float)(1 / size);
-    }
-    mbt_status status =
-        wide ? mbt_gemm_symmetric(MBT_GEMM_AS_IS, MBT_GEMM_TRANSPOSED, n, cols, 1, x, x, 0, p, err)
-             : mbt_gemm_symmetric(MBT_GEMM_TRANSPOSED, MBT_GEMM_AS_IS, n, rows, 1, x, x, 0, p, err);
+    meet(who);
+    const product first = {.a_form = wide ? MBT_GEMM_AS_IS : MBT_GEMM_TRANSPOSED,
+                           .b_form = wide ? MBT_GEMM_TRANSPOSED : MBT_GEMM_AS_IS,
+                           .m = n,
+                           .n = n,
+                           .k = wide ? cols : rows,
+                           .alpha = 1,
+                           .a = x,
+                           .b = x,
+                           .result = p};
+    mbt_status status = multiply(who, symmetric_block, first, err);
     if (status == MBT_OK) {
-        status = powers(n, p, q, t, u, err);
-    }
-    if (status == MBT_OK) {
-        status = mbt_gemm(MBT_GEMM_AS_IS, MBT_GEMM_AS_IS, rows, cols, n, 1, wide ? q : x,
-                          wide ? x : q, 0, y, err);
+        status = powers(who, n, p, &q, err);
     }
     if (status == MBT_OK) {
+        const product last = {.m = rows,
+                              .n = cols,
+                              .k = n,
+                              .alpha = 1,
+                              .a = wide ? q : x,
+                              .b = wide ? x : q,
+                              .result = y};
+        status = multiply(who, rows_block, last, err);
+    }
+    if (status == MBT_OK && keep) {
         copy_group(m, group, panels, y, true);
     }
     return status;
@@ -341,18 +503,39 @@ static void turn_groups(const section *m, double rate, float *o, float *w, float
     }
 }
 
-/* The sections of this rank. */
-static mbt_status orthogonalise_all(const mbt_muon *muon, float *gradient, mbt_error *err)
+/* What the ranks compute together. Without shared memory each of them computes all of it. */
+static mbt_status orthogonalise_together(mbt_muon *muon, float *gradient, mbt_error *err)
 {
+    const bool shared = muon->share.shared;
+    const crew node = {.rank = shared ? mbt_comm_node_rank(muon->comm) : 0,
+                       .ranks = shared ? mbt_comm_node_size(muon->comm) : 1,
+                       .threads = muon->n_threads,
+                       .comm = muon->comm,
+                       .share = &muon->share};
+    mbt_status status = MBT_OK;
+    for (int i = 0; i < muon->n_sections; i++) {
+        const section *m = &muon->sections[i];
+        for (int g = 0; m->together && g < m->groups && status == MBT_OK; g++) {
+            status = orthogonalise(&node, m, g, gradient + m->offset, muon->share.data,
+                                   m->rank == mbt_comm_rank(muon->comm), err);
+        }
+    }
+    return status;
+}
+
+/* The sections of this rank. */
+static mbt_status orthogonalise_own(const mbt_muon *muon, float *gradient, mbt_error *err)
+{
+    static const crew alone = {.ranks = 1, .threads = 1};
     const int rank = mbt_comm_rank(muon->comm);
     mbt_status status = MBT_OK;
 #pragma omp parallel for num_threads(muon->n_threads) schedule(dynamic, 1)
     for (int i = 0; i < muon->n_sections; i++) {
         const section *m = &muon->sections[i];
         float *scratch = muon->scratch + (size_t)omp_get_thread_num() * muon->scratch_floats;
-        for (int g = 0; m->rank == rank && g < m->groups; g++) {
+        for (int g = 0; m->rank == rank && !m->together && g < m->groups; g++) {
             mbt_error own;
-            if (orthogonalise(m, g, gradient + m->offset, scratch, &own) != MBT_OK) {
+            if (orthogonalise(&alone, m, g, gradient + m->offset, scratch, true, &own) != MBT_OK) {
 #pragma omp critical
                 {
                     status = own.code;
@@ -370,10 +553,14 @@ void mbt_muon_step(mbt_muon *muon, const mbt_config *config, double lr,
     const int ranks = mbt_comm_size(muon->comm);
     mbt_error err = {0};
     follow(muon, config, blocks);
+    mbt_status status = orthogonalise_together(muon, blocks->gradient, &err);
     if (ranks > 1) {
         leave_out(muon, blocks->gradient);
     }
-    if (orthogonalise_all(muon, blocks->gradient, &err) != MBT_OK) {
+    if (status == MBT_OK) {
+        status = orthogonalise_own(muon, blocks->gradient, &err);
+    }
+    if (status != MBT_OK) {
         mbt_comm_abort(muon->comm, err.code, err.message);
     }
     if (ranks > 1) {

@@ -28,7 +28,7 @@ mbt_status mbt_step_create(mbt_setup *setup, mbt_step *step, mbt_error *err)
     }
     if (setup->config.optimizer.kind == MBT_OPTIMIZER_MUON) {
         status = mbt_muon_create(&setup->plan->params, setup->comm, (int)setup->config.plan.threads,
-                                 &step->muon, err);
+                                 setup->log, &step->muon, err);
         if (status != MBT_OK) {
             return status;
         }

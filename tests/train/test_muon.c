@@ -17,16 +17,18 @@
 
 static mbt_comm *comm;
 
-/* Wide, tall, square, of three taps; groups in sections of their own and in one; of an image. */
+/* Wide, tall, square, of three taps; groups in sections of their own and in one; of an image; what
+ * several ranks compute together. */
 static const struct {
     int outputs, inputs, taps, groups, sections;
     mbt_param_form form;
-} shapes[] = {{40, 24, 1, 1, 1, MBT_FORM_DENSE}, {24, 40, 1, 1, 1, MBT_FORM_DENSE},
-              {32, 32, 1, 1, 1, MBT_FORM_DENSE}, {48, 8, 3, 1, 1, MBT_FORM_DENSE},
-              {64, 24, 1, 2, 2, MBT_FORM_DENSE}, {24, 64, 1, 2, 2, MBT_FORM_DENSE},
-              {32, 16, 1, 4, 1, MBT_FORM_DENSE}, {16, 8, 3, 2, 2, MBT_FORM_DENSE},
-              {24, 24, 3, 8, 2, MBT_FORM_DENSE}, {20, 40, 1, 4, 1, MBT_FORM_DENSE},
-              {8, 3, 3, 1, 1, MBT_FORM_IMAGE},   {32, 3, 3, 1, 1, MBT_FORM_IMAGE}};
+} shapes[] = {{40, 24, 1, 1, 1, MBT_FORM_DENSE},  {24, 40, 1, 1, 1, MBT_FORM_DENSE},
+              {32, 32, 1, 1, 1, MBT_FORM_DENSE},  {48, 8, 3, 1, 1, MBT_FORM_DENSE},
+              {64, 24, 1, 2, 2, MBT_FORM_DENSE},  {24, 64, 1, 2, 2, MBT_FORM_DENSE},
+              {32, 16, 1, 4, 1, MBT_FORM_DENSE},  {16, 8, 3, 2, 2, MBT_FORM_DENSE},
+              {24, 24, 3, 8, 2, MBT_FORM_DENSE},  {20, 40, 1, 4, 1, MBT_FORM_DENSE},
+              {8, 3, 3, 1, 1, MBT_FORM_IMAGE},    {32, 3, 3, 1, 1, MBT_FORM_IMAGE},
+              {176, 160, 1, 1, 1, MBT_FORM_DENSE}};
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0], STEPS = 3 };
 
 typedef struct flat {
@@ -236,7 +238,7 @@ static void check_second(bool nesterov, int block)
     float *earlier = calloc(3 * floats, sizeof *earlier);
     assert_non_null(earlier);
     float *first = earlier + floats, *second = first + floats;
-    assert_int_equal(mbt_muon_create(&f.params, comm, 1, &muon, &err), MBT_OK);
+    assert_int_equal(mbt_muon_create(&f.params, comm, 1, NULL, &muon, &err), MBT_OK);
     step(&f, muon, 0);
     memcpy(earlier, f.blocks.weights, floats * sizeof *earlier);
     step(&f, muon, 1);
@@ -285,7 +287,7 @@ static void the_others_go_by_sgd(void **state)
     make(&f, 16);
     make(&sgd, 16);
     sgd.config.optimizer.kind = MBT_OPTIMIZER_SGD;
-    assert_int_equal(mbt_muon_create(&f.params, comm, 1, &muon, &err), MBT_OK);
+    assert_int_equal(mbt_muon_create(&f.params, comm, 1, NULL, &muon, &err), MBT_OK);
     for (int k = 0; k < STEPS; k++) {
         step(&f, muon, k);
         for (int i = 0; i < sgd.params.n_slices; i++) {
@@ -312,7 +314,8 @@ static void ranks_and_threads_change_no_bit(void **state)
         mbt_muon *muon = NULL;
         mbt_error err = {0};
         make(&f[k], 16);
-        assert_int_equal(mbt_muon_create(&f[k].params, comm, k == 0 ? 1 : 3, &muon, &err), MBT_OK);
+        assert_int_equal(mbt_muon_create(&f[k].params, comm, k == 0 ? 1 : 3, NULL, &muon, &err),
+                         MBT_OK);
         for (int i = 0; i < STEPS; i++) {
             step(&f[k], muon, i);
         }
@@ -354,7 +357,7 @@ static void nothing_comes_of_nothing(void **state)
     float *before = malloc(f.params.n_floats * sizeof *before);
     assert_non_null(before);
     memcpy(before, f.blocks.weights, f.params.n_floats * sizeof *before);
-    assert_int_equal(mbt_muon_create(&f.params, comm, 1, &muon, &err), MBT_OK);
+    assert_int_equal(mbt_muon_create(&f.params, comm, 1, NULL, &muon, &err), MBT_OK);
     mbt_muon_step(muon, &f.config, 0.2, &f.blocks);
     assert_memory_equal(before, f.blocks.weights, f.params.n_floats * sizeof *before);
     for (int i = 0; i < f.params.n_slices; i++) {

@@ -58,23 +58,37 @@ static void mirror(int n, int first, int end, float *c)
     }
 }
 
-mbt_status mbt_gemm_symmetric(mbt_gemm_form a_form, mbt_gemm_form b_form, int n, int k, float alpha,
-                              const float *a, const float *b, float beta, float *c, mbt_error *err)
+static int block_rows(int rows)
 {
-    enum { LEAST_ROWS = 80, MOST_BLOCKS = 8 }; /* narrower products reach less of the peak */
+    const int blocks = mbt_gemm_blocks(rows);
+    return (rows + blocks - 1) / blocks;
+}
+
+int mbt_gemm_blocks(int rows)
+{
+    enum { LEAST_ROWS = 80, MOST_BLOCKS = 8 };
+    const int fit = rows / LEAST_ROWS > 1 ? rows / LEAST_ROWS : 1;
+    return fit < MOST_BLOCKS ? fit : MOST_BLOCKS;
+}
+
+int mbt_gemm_block_at(int rows, int block)
+{
+    const int first = block * block_rows(rows);
+    return first < rows ? first : rows;
+}
+
+mbt_status mbt_gemm_symmetric(mbt_gemm_form a_form, mbt_gemm_form b_form, int n, int k, float alpha,
+                              const float *a, const float *b, float beta, float *c, int block,
+                              mbt_error *err)
+{
     const bool a_turned = a_form == MBT_GEMM_TRANSPOSED;
-    const int fit = n / LEAST_ROWS > 1 ? n / LEAST_ROWS : 1;
-    const int blocks = fit < MOST_BLOCKS ? fit : MOST_BLOCKS, rows = (n + blocks - 1) / blocks;
+    const int first = mbt_gemm_block_at(n, block), end = mbt_gemm_block_at(n, block + 1);
+    const struct stored left = {a_form, a + (size_t)first * (a_turned ? 1 : (size_t)k),
+                                a_turned ? n : k};
     const struct stored right = {b_form, b, b_form == MBT_GEMM_TRANSPOSED ? k : n};
-    mbt_status status = MBT_OK;
-    for (int first = 0; first < n && status == MBT_OK; first += rows) {
-        const int end = first + rows < n ? first + rows : n;
-        const struct stored left = {a_form, a + (size_t)first * (a_turned ? 1 : (size_t)k),
-                                    a_turned ? n : k};
-        status = multiply(left, right, end - first, end, k, alpha, beta,
-                          c + (size_t)first * (size_t)n, n, err);
-        mirror(n, first, end, c);
-    }
+    const mbt_status status = multiply(left, right, end - first, end, k, alpha, beta,
+                                       c + (size_t)first * (size_t)n, n, err);
+    mirror(n, first, end, c);
     return status;
 }
 
