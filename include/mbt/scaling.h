@@ -3,9 +3,10 @@
  * A step of k groups on N ranks:
  *     step = ceil(k/N) * group + prepare + reduction + convert + update + rest
  * Groups are shared out whole, so the slowest rank has ceil(k/N). prepare, convert and update are
- * what every rank does once a step whatever N. rest is the measured step less the model of it, on
- * as many ranks as were measured, by the group: waiting for each other, and computing that went
- * slower or faster in whole steps than piece by piece.
+ * what every rank does once a step whatever N; with Muon, whose matrices the ranks share out, the
+ * update is taken as long as it was on the ranks measured. rest is the measured step less the model
+ * of it, on as many ranks as were measured, by the group: waiting for each other, and computing
+ * that went slower or faster in whole steps than piece by piece.
  *
  * The reduction sums n bytes a bucket over p ranks, by whichever is faster of
  *     recursive doubling   log2(p) * (alpha + n*beta)

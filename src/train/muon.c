@@ -9,10 +9,7 @@
 #include <string.h>
 
 #include "mbt/arena.h"
-#include "mbt/gemm.h"
-
-enum { STEPS = 5 };
-static const float a = 3.4445F, b = -4.7750F, c = 2.0315F;
+#include "orthogonal.h"
 
 /* A section of a convolution's weights, with a matrix for each of its groups: inputs and taps by
  * outputs. Stored as panels [outputs/block][inputs and taps][block] of the whole section. */
@@ -39,14 +36,6 @@ struct mbt_muon {
     size_t share_floats;
 };
 
-/* Who computes the blocks of a matrix: a thread for itself, or all threads of the ranks of a node
- * in memory that they share, who meet after every product. */
-typedef struct crew {
-    int rank, ranks, threads;
-    mbt_comm *comm;
-    mbt_share *share; /* NULL: one thread */
-} crew;
-
 static int rows_of(const section *m)
 {
     return m->inputs * m->taps;
@@ -57,23 +46,16 @@ static size_t group_floats(const section *m)
     return (size_t)rows_of(m) * (size_t)m->outputs;
 }
 
-static int smaller(const section *m)
-{
-    return rows_of(m) < m->outputs ? rows_of(m) : m->outputs;
-}
-
 /* Multiply-adds, about. */
 static double cost_of(const section *m)
 {
-    const double s = smaller(m), l = rows_of(m) + m->outputs - s;
-    return m->groups * (2 * s * s * l + (4 * STEPS - 3) * s * s * s);
+    return m->groups * orthogonal_cost(rows_of(m), m->outputs);
 }
 
-/* Two matrices, row-major, and the four powers of their smaller side. */
+/* A group's matrix, row-major, and what is needed with it. */
 static size_t scratch_of(const section *m)
 {
-    const size_t s = (size_t)smaller(m);
-    return 2 * group_floats(m) + 4 * s * s;
+    return group_floats(m) + orthogonal_scratch(rows_of(m), m->outputs);
 }
 
 static int by_cost(const void *left, const void *right)
@@ -98,7 +80,7 @@ static void find_together(mbt_muon *muon)
     for (int i = 0; i < muon->n_sections; i++) {
         section *m = &muon->sections[i];
         m->together = ranks >= 2 * mbt_comm_n_nodes(muon->comm) && cost_of(m) * ranks > all &&
-                      mbt_gemm_blocks(smaller(m)) > 1;
+                      orthogonal_blocks(rows_of(m), m->outputs) > 1;
     }
 }
 
@@ -244,121 +226,6 @@ size_t mbt_muon_bytes(const mbt_params *params, mbt_comm *comm, int threads)
     return bytes;
 }
 
-/* Blocks from the costliest, the last of a triangle, dealt out there and back. */
-static bool is_mine(const crew *who, int block, int blocks)
-{
-    const int at = blocks - 1 - block, round = at / who->ranks, place = at % who->ranks;
-    return who->rank == (round % 2 == 0 ? place : who->ranks - 1 - place);
-}
-
-static void meet(const crew *who)
-{
-    if (who->share != NULL) {
-        mbt_share_publish(who->comm, who->share);
-    }
-}
-
-/* result = alpha a b + beta onto + diagonal I, as mbt_gemm takes them. Symmetric: n = m. */
-typedef struct product {
-    mbt_gemm_form a_form, b_form;
-    int m, n, k;
-    float alpha;
-    const float *a, *b;
-    float beta;
-    const float *onto;
-    float diagonal;
-    float *result;
-} product;
-
-static mbt_status symmetric_block(const product *x, int block, mbt_error *err)
-{
-    const size_t n = (size_t)x->n, end = (size_t)mbt_gemm_block_at(x->n, block + 1);
-    const size_t first = (size_t)mbt_gemm_block_at(x->n, block);
-    for (size_t row = first; row < end && x->onto != NULL; row++) {
-        memcpy(x->result + row * n, x->onto + row * n, end * sizeof *x->result);
-    }
-    const mbt_status status = mbt_gemm_symmetric(x->a_form, x->b_form, x->n, x->k, x->alpha, x->a,
-                                                 x->b, x->beta, x->result, block, err);
-    for (size_t row = first; row < end; row++) {
-        x->result[row * n + row] += x->diagonal;
-    }
-    return status;
-}
-
-static mbt_status rows_block(const product *x, int block, mbt_error *err)
-{
-    const int first = mbt_gemm_block_at(x->m, block), end = mbt_gemm_block_at(x->m, block + 1);
-    return mbt_gemm(x->a_form, x->b_form, end - first, x->n, x->k, x->alpha,
-                    x->a + (size_t)first * (size_t)x->k, x->b, 0,
-                    x->result + (size_t)first * (size_t)x->n, err);
-}
-
-typedef mbt_status (*block_fn)(const product *x, int block, mbt_error *err);
-
-/* The crew's part of a product; it is whole once this returns without an error. */
-static mbt_status multiply(const crew *who, block_fn compute, product x, mbt_error *err)
-{
-    const int blocks = mbt_gemm_blocks(x.m);
-    mbt_status status = MBT_OK;
-#pragma omp parallel for num_threads(who->threads) schedule(dynamic, 1)
-    for (int block = 0; block < blocks; block++) {
-        mbt_error own;
-        if (is_mine(who, block, blocks) && compute(&x, block, &own) != MBT_OK) {
-#pragma omp critical
-            {
-                status = own.code;
-                *err = own;
-            }
-        }
-    }
-    if (status == MBT_OK) {
-        meet(who);
-    }
-    return status;
-}
-
-/* *q = the product of the five steps' polynomials of p = x x' (or x' x), which they commute with,
- * in one of four matrices side by side, the first of which is p. All of them are polynomials of one
- * symmetric matrix: so are their products. */
-static mbt_status powers(const crew *who, int n, float *p, const float **q, mbt_error *err)
-{
-    const size_t square = (size_t)n * (size_t)n;
-    float *all = NULL, *u = p + square, *t = u + square, *spare = t + square;
-    mbt_status status = MBT_OK;
-    for (int step = 0; step < STEPS && status == MBT_OK; step++) {
-        const product polynomial = {.m = n,
-                                    .n = n,
-                                    .k = n,
-                                    .alpha = c,
-                                    .a = p,
-                                    .b = p,
-                                    .beta = b,
-                                    .onto = p,
-                                    .diagonal = a,
-                                    .result = u};
-        status = multiply(who, symmetric_block, polynomial, err);
-        if (step < STEPS - 1 && status == MBT_OK) { /* p = u p u */
-            const product once = {.m = n, .n = n, .k = n, .alpha = 1, .a = u, .b = p, .result = t};
-            const product twice = {.m = n, .n = n, .k = n, .alpha = 1, .a = t, .b = u, .result = p};
-            status = multiply(who, symmetric_block, once, err);
-            status = status == MBT_OK ? multiply(who, symmetric_block, twice, err) : status;
-        }
-        if (step == 0) {
-            all = u;
-            u = spare;
-        } else if (status == MBT_OK) {
-            const product next = {
-                .m = n, .n = n, .k = n, .alpha = 1, .a = u, .b = all, .result = t};
-            status = multiply(who, symmetric_block, next, err);
-            float *free_now = all;
-            all = t;
-            t = free_now;
-        }
-    }
-    *q = all;
-    return status;
-}
-
 /* Where the panels of a section have the first float of a row. */
 static size_t row_at(const section *m, int input, int tap)
 {
@@ -398,40 +265,16 @@ static void take_group(const section *m, int group, float *panels, float *x)
 }
 
 /* In place, in the memory of the one who keeps it. */
-static mbt_status orthogonalise(const crew *who, const section *m, int group, float *panels,
-                                float *scratch, bool keep, mbt_error *err)
+static mbt_status turn_orthogonal(const struct crew *who, const section *m, int group,
+                                  float *panels, float *scratch, bool keep, mbt_error *err)
 {
-    const int rows = rows_of(m), cols = m->outputs, n = smaller(m);
-    const bool wide = rows < cols;
-    float *x = scratch, *y = x + group_floats(m), *p = y + group_floats(m);
-    const float *q = NULL;
+    float *x = scratch, *y = NULL;
     if (who->rank == 0) {
         take_group(m, group, panels, x);
     }
-    meet(who);
-    const product first = {.a_form = wide ? MBT_GEMM_AS_IS : MBT_GEMM_TRANSPOSED,
-                           .b_form = wide ? MBT_GEMM_TRANSPOSED : MBT_GEMM_AS_IS,
-                           .m = n,
-                           .n = n,
-                           .k = wide ? cols : rows,
-                           .alpha = 1,
-                           .a = x,
-                           .b = x,
-                           .result = p};
-    mbt_status status = multiply(who, symmetric_block, first, err);
-    if (status == MBT_OK) {
-        status = powers(who, n, p, &q, err);
-    }
-    if (status == MBT_OK) {
-        const product last = {.m = rows,
-                              .n = cols,
-                              .k = n,
-                              .alpha = 1,
-                              .a = wide ? q : x,
-                              .b = wide ? x : q,
-                              .result = y};
-        status = multiply(who, rows_block, last, err);
-    }
+    crew_meet(who);
+    const mbt_status status =
+        orthogonalise(who, rows_of(m), m->outputs, x, x + group_floats(m), &y, err);
     if (status == MBT_OK && keep) {
         copy_group(m, group, panels, y, true);
     }
@@ -507,17 +350,17 @@ static void turn_groups(const section *m, double rate, float *o, float *w, float
 static mbt_status orthogonalise_together(mbt_muon *muon, float *gradient, mbt_error *err)
 {
     const bool shared = muon->share.shared;
-    const crew node = {.rank = shared ? mbt_comm_node_rank(muon->comm) : 0,
-                       .ranks = shared ? mbt_comm_node_size(muon->comm) : 1,
-                       .threads = muon->n_threads,
-                       .comm = muon->comm,
-                       .share = &muon->share};
+    const struct crew node = {.rank = shared ? mbt_comm_node_rank(muon->comm) : 0,
+                              .ranks = shared ? mbt_comm_node_size(muon->comm) : 1,
+                              .threads = muon->n_threads,
+                              .comm = muon->comm,
+                              .share = &muon->share};
     mbt_status status = MBT_OK;
     for (int i = 0; i < muon->n_sections; i++) {
         const section *m = &muon->sections[i];
         for (int g = 0; m->together && g < m->groups && status == MBT_OK; g++) {
-            status = orthogonalise(&node, m, g, gradient + m->offset, muon->share.data,
-                                   m->rank == mbt_comm_rank(muon->comm), err);
+            status = turn_orthogonal(&node, m, g, gradient + m->offset, muon->share.data,
+                                     m->rank == mbt_comm_rank(muon->comm), err);
         }
     }
     return status;
@@ -526,7 +369,7 @@ static mbt_status orthogonalise_together(mbt_muon *muon, float *gradient, mbt_er
 /* The sections of this rank. */
 static mbt_status orthogonalise_own(const mbt_muon *muon, float *gradient, mbt_error *err)
 {
-    static const crew alone = {.ranks = 1, .threads = 1};
+    static const struct crew alone = {.ranks = 1, .threads = 1};
     const int rank = mbt_comm_rank(muon->comm);
     mbt_status status = MBT_OK;
 #pragma omp parallel for num_threads(muon->n_threads) schedule(dynamic, 1)
@@ -535,7 +378,8 @@ static mbt_status orthogonalise_own(const mbt_muon *muon, float *gradient, mbt_e
         float *scratch = muon->scratch + (size_t)omp_get_thread_num() * muon->scratch_floats;
         for (int g = 0; m->rank == rank && !m->together && g < m->groups; g++) {
             mbt_error own;
-            if (orthogonalise(&alone, m, g, gradient + m->offset, scratch, true, &own) != MBT_OK) {
+            if (turn_orthogonal(&alone, m, g, gradient + m->offset, scratch, true, &own) !=
+                MBT_OK) {
 #pragma omp critical
                 {
                     status = own.code;

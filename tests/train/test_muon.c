@@ -28,7 +28,7 @@ static const struct {
               {32, 16, 1, 4, 1, MBT_FORM_DENSE},  {16, 8, 3, 2, 2, MBT_FORM_DENSE},
               {24, 24, 3, 8, 2, MBT_FORM_DENSE},  {20, 40, 1, 4, 1, MBT_FORM_DENSE},
               {8, 3, 3, 1, 1, MBT_FORM_IMAGE},    {32, 3, 3, 1, 1, MBT_FORM_IMAGE},
-              {176, 160, 1, 1, 1, MBT_FORM_DENSE}};
+              {256, 240, 1, 1, 1, MBT_FORM_DENSE}};
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0], STEPS = 3 };
 
 typedef struct flat {
