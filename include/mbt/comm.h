@@ -4,7 +4,7 @@
  * comm_self.c, which behaves as one rank and carries no MPI symbol. Reductions inside a step cannot
  * be undone on the other ranks, so a failing MPI call aborts the job (MPI_ERRORS_ARE_FATAL); the
  * functions below therefore return a status only where the failure is ours to report.
- * Depends on status, bf16. */
+ * Depends on status, bf16, arena (for its alignment). */
 #ifndef MBT_COMM_H
 #define MBT_COMM_H
 
@@ -71,10 +71,10 @@ mbt_request *mbt_comm_start_sum(mbt_comm *comm, mbt_comm_type type, void *data, 
 bool mbt_comm_poll(mbt_request *request);   /* true when the sum is there */
 void mbt_comm_finish(mbt_request *request); /* waits and frees the request; NULL is allowed */
 
-/* Memory that the ranks of one node share. One rank per node (`writer`) fills it; everybody reads
- * after mbt_share_publish. Falls back to private memory on every rank (every rank is then a
- * writer) when /dev/shm lacks the space; `shared` says which, for the log. A rank that is alone on
- * its node counts as sharing. */
+/* Memory that the ranks of one node share, zero at first, aligned as an arena's. One rank per node
+ * (`writer`) fills it, or each writes a part of its own; everybody reads after mbt_share_publish.
+ * Falls back to private memory on every rank (every rank is then a writer) when /dev/shm lacks the
+ * space; `shared` says which, for the log. A rank that is alone on its node counts as sharing. */
 typedef struct mbt_share {
     void *data;
     size_t bytes;

@@ -9,7 +9,7 @@
 
 typedef struct mbt_memory {
     size_t plan, evaluator; /* arenas */
-    size_t momentum;        /* of the optimizer */
+    size_t momentum;        /* of the optimizer, without what lies in the node's memory */
     size_t average;         /* of the weights */
     size_t sums;            /* of the reduction, without what lies in the node's memory */
     size_t samples;         /* ids of the training split, and their order */

@@ -15,11 +15,11 @@
  * and no weight decay is needed to hold the size back.
  *
  * The ranks share out the matrices and add up what each has computed, zeros elsewhere, which is
- * exact. A matrix is one thread's; but one that costs more than a rank's even part of all is
+ * exact. A matrix is one thread's; but the costliest, as far as that makes the step shorter, are
  * computed by the ranks of each node together, in memory that they share: the rows of every product
  * in blocks (gemm.h), which are the same whoever computes them. So are the bits, on any number of
  * ranks and threads. The powers of x x' are taken on its smaller side, where all five steps are
- * polynomials of one matrix. Depends on arena, comm, config, gemm, log, optim. */
+ * polynomials of one matrix. Depends on arena, available, comm, config, gemm, log, optim. */
 #ifndef MBT_MUON_H
 #define MBT_MUON_H
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "launch.h"
+#include "mbt/arena.h"
 #include "mbt/bf16.h"
 #include "mbt/comm.h"
 #include "node_sum.h"
@@ -440,10 +441,15 @@ static struct share_window *open_window(mbt_comm *comm, mbt_share *share)
     if (!made) {
         mbt_comm_abort(comm, MBT_FAILURE, "memory: none for a window");
     }
-    MPI_Aint size = comm->node_rank == 0 ? (MPI_Aint)(share->bytes ? share->bytes : 1) : 0;
+    MPI_Aint size = comm->node_rank == 0 ? (MPI_Aint)(share->bytes + MBT_ARENA_ALIGN) : 0;
     int unit = 1;
-    MPI_Win_allocate_shared(size, unit, MPI_INFO_NULL, comm->node, &share->data, &made->window);
-    MPI_Win_shared_query(made->window, 0, &size, &unit, &share->data);
+    unsigned char *base = NULL;
+    MPI_Win_allocate_shared(size, unit, MPI_INFO_NULL, comm->node, &base, &made->window);
+    MPI_Win_shared_query(made->window, 0, &size, &unit, &base);
+    /* Open MPI has a header of its own at the beginning of a page. */
+    int shift = MBT_ARENA_ALIGN - (int)((uintptr_t)base % MBT_ARENA_ALIGN);
+    MPI_Bcast(&shift, 1, MPI_INT, 0, comm->node);
+    share->data = base + shift;
     /* One access epoch for the window's life: what MPI_Win_sync asks for. */
     MPI_Win_lock_all(MPI_MODE_NOCHECK, made->window);
     return made;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mbt/arena.h"
 #include "mbt/comm.h"
 
 enum { HOST_BYTES = 256 };
@@ -149,10 +150,11 @@ mbt_status mbt_share_create(mbt_comm *comm, size_t bytes, mbt_share *share, mbt_
 {
     (void)comm;
     *share = (mbt_share){.bytes = bytes, .writer = true, .shared = true};
-    share->data = calloc(1, bytes ? bytes : 1);
+    share->data = aligned_alloc(MBT_ARENA_ALIGN, mbt_arena_round(bytes ? bytes : 1));
     if (!share->data) {
         return mbt_fail(err, MBT_FAILURE, "memory: no %zu MiB for shared data", bytes >> 20);
     }
+    memset(share->data, 0, bytes);
     return MBT_OK;
 }
 

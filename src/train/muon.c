@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "mbt/arena.h"
+#include "mbt/available.h"
 #include "orthogonal.h"
 
 /* A section of a convolution's weights, with a matrix for each of its groups: inputs and taps by
@@ -19,7 +20,7 @@ typedef struct section {
     int stored_inputs, block;
     bool image;    /* MBT_FORM_IMAGE: taps before inputs */
     bool together; /* the ranks of each node compute it, block by block */
-    int rank;      /* that computes it, or adds what all have */
+    int rank; /* that computes it, or keeps what all have computed: zero, the first of its node */
 } section;
 
 struct mbt_muon {
@@ -68,33 +69,48 @@ static int by_cost(const void *left, const void *right)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* More than a rank's even part of everything, in more than one block: the others would wait. One
- * rank a node has nobody to share it with. */
-static void find_together(mbt_muon *muon)
+/* The first n sections together, the others each to the rank that has least: returns multiply-adds
+ * one after another, about. */
+static double deal(mbt_muon *muon, int n, int ranks, double *load)
 {
-    const int ranks = mbt_comm_size(muon->comm);
-    double all = 0;
-    for (int i = 0; i < muon->n_sections; i++) {
-        all += cost_of(&muon->sections[i]);
-    }
+    const int node_ranks = ranks / mbt_comm_n_nodes(muon->comm);
+    double together = 0, apart = 0;
+    memset(load, 0, (size_t)ranks * sizeof *load);
     for (int i = 0; i < muon->n_sections; i++) {
         section *m = &muon->sections[i];
-        m->together = ranks >= 2 * mbt_comm_n_nodes(muon->comm) && cost_of(m) * ranks > all &&
-                      orthogonal_blocks(rows_of(m), m->outputs) > 1;
-    }
-}
-
-/* The costliest first, each to the rank that has least. */
-static void share_out(mbt_muon *muon, double *load, int ranks)
-{
-    qsort(muon->sections, (size_t)muon->n_sections, sizeof *muon->sections, by_cost);
-    for (int i = 0; i < muon->n_sections; i++) {
-        section *m = &muon->sections[i];
-        for (int r = 1; r < ranks && !m->together; r++) {
+        const double cost = cost_of(m);
+        m->together = i < n;
+        m->rank = 0;
+        if (m->together) {
+            together +=
+                cost * orthogonal_share(rows_of(m), m->outputs, node_ranks * muon->n_threads);
+            continue;
+        }
+        for (int r = 1; r < ranks; r++) {
             m->rank = load[r] < load[m->rank] ? r : m->rank;
         }
-        load[m->rank] += m->together ? 0 : cost_of(m);
+        load[m->rank] += cost;
+        apart = fmax(apart, fmax(cost, load[m->rank] / muon->n_threads));
     }
+    return together + apart;
+}
+
+/* The costliest first: together as many of them as makes the step shortest. */
+static void share_out(mbt_muon *muon, int ranks, double *load)
+{
+    int best = 0;
+    qsort(muon->sections, (size_t)muon->n_sections, sizeof *muon->sections, by_cost);
+    double shortest = deal(muon, 0, ranks, load);
+    for (int n = 1; n <= muon->n_sections; n++) {
+        const section *last = &muon->sections[n - 1];
+        if (orthogonal_blocks(rows_of(last), last->outputs) == 1) {
+            break;
+        }
+        const double length = deal(muon, n, ranks, load);
+        best = length < shortest ? n : best;
+        shortest = fmin(length, shortest);
+    }
+    (void)deal(muon, best, ranks, load);
 }
 
 static section section_of(const mbt_slice *slice, int index)
@@ -142,8 +158,7 @@ static mbt_status prepare(const mbt_params *params, mbt_comm *comm, int threads,
         return mbt_fail(err, MBT_FAILURE, "optimizer muon: out of memory");
     }
     (void)list(params, muon->sections);
-    find_together(muon);
-    share_out(muon, load, ranks);
+    share_out(muon, ranks, load);
     free(load);
     for (int i = 0; i < muon->n_sections; i++) {
         const section *m = &muon->sections[i];
@@ -163,10 +178,30 @@ static size_t scratch_bytes(const mbt_muon *muon)
     return (size_t)muon->n_threads * muon->scratch_floats * sizeof(float);
 }
 
-/* Touched now, as nothing may want for memory in a step. */
+static size_t share_bytes(const mbt_muon *muon)
+{
+    return muon->share_floats * sizeof(float);
+}
+
+/* Private memory: the arena of all but what is computed together, which is asked for when there is
+ * enough, as it is touched at once: nothing may want for memory in a step. */
+static mbt_status make_scratch(mbt_muon *muon, mbt_error *err)
+{
+    mbt_status status = mbt_arena_create(scratch_bytes(muon), &muon->arena, err);
+    if (status == MBT_OK) {
+        muon->scratch = mbt_arena_take(muon->arena, scratch_bytes(muon));
+    }
+    if (status == MBT_OK && mbt_comm_node_rank(muon->comm) == 0 &&
+        share_bytes(muon) > mbt_available_bytes("")) {
+        status = mbt_fail(err, MBT_FAILURE, "optimizer muon: no memory for %zu MiB",
+                          share_bytes(muon) >> 20);
+    }
+    return status;
+}
+
 static mbt_status make_share(mbt_muon *muon, mbt_log *log, mbt_error *err)
 {
-    const size_t bytes = muon->share_floats * sizeof(float);
+    const size_t bytes = share_bytes(muon);
     if (bytes == 0) {
         return MBT_OK;
     }
@@ -194,22 +229,16 @@ mbt_status mbt_muon_create(const mbt_params *params, mbt_comm *comm, int threads
         status = prepare(params, comm, threads, *muon, err);
     }
     if (status == MBT_OK) {
-        status = mbt_arena_create(scratch_bytes(*muon), &(*muon)->arena, err);
+        status = make_scratch(*muon, err);
     }
     status = mbt_comm_agree(comm, status, err);
-    if (status == MBT_OK) {
-        (*muon)->scratch = mbt_arena_take((*muon)->arena, scratch_bytes(*muon));
-        status = make_share(*muon, log, err);
-    }
-    return status;
+    return status == MBT_OK ? make_share(*muon, log, err) : status;
 }
 
 void mbt_muon_destroy(mbt_muon *muon)
 {
     if (muon != NULL) {
-        if (muon->share_floats > 0) {
-            mbt_share_destroy(muon->comm, &muon->share);
-        }
+        mbt_share_destroy(muon->comm, &muon->share);
         free(muon->sections);
         mbt_arena_destroy(muon->arena);
         free(muon);
@@ -220,8 +249,10 @@ size_t mbt_muon_bytes(const mbt_params *params, mbt_comm *comm, int threads)
 {
     mbt_muon muon;
     mbt_error ignored;
-    const size_t bytes =
-        prepare(params, comm, threads, &muon, &ignored) == MBT_OK ? scratch_bytes(&muon) : 0;
+    size_t bytes = 0;
+    if (prepare(params, comm, threads, &muon, &ignored) == MBT_OK) {
+        bytes = scratch_bytes(&muon) + (mbt_comm_node_size(comm) == 1 ? share_bytes(&muon) : 0);
+    }
     free(muon.sections);
     return bytes;
 }
@@ -346,21 +377,24 @@ static void turn_groups(const section *m, double rate, float *o, float *w, float
     }
 }
 
-/* What the ranks compute together. Without shared memory each of them computes all of it. */
+/* What the ranks of a node compute together. Without shared memory each of them computes all of it.
+ */
 static mbt_status orthogonalise_together(mbt_muon *muon, float *gradient, mbt_error *err)
 {
+    mbt_comm *comm = muon->comm;
     const bool shared = muon->share.shared;
-    const struct crew node = {.rank = shared ? mbt_comm_node_rank(muon->comm) : 0,
-                              .ranks = shared ? mbt_comm_node_size(muon->comm) : 1,
+    const bool alone = !shared || mbt_comm_size(comm) == mbt_comm_n_nodes(comm);
+    const struct crew node = {.rank = shared ? mbt_comm_node_rank(comm) : 0,
+                              .ranks = shared ? mbt_comm_node_size(comm) : 1,
                               .threads = muon->n_threads,
-                              .comm = muon->comm,
-                              .share = &muon->share};
+                              .comm = comm,
+                              .share = alone ? NULL : &muon->share};
     mbt_status status = MBT_OK;
     for (int i = 0; i < muon->n_sections; i++) {
         const section *m = &muon->sections[i];
         for (int g = 0; m->together && g < m->groups && status == MBT_OK; g++) {
             status = turn_orthogonal(&node, m, g, gradient + m->offset, muon->share.data,
-                                     m->rank == mbt_comm_rank(muon->comm), err);
+                                     m->rank == mbt_comm_rank(comm), err);
         }
     }
     return status;

@@ -39,6 +39,22 @@ static bool is_mine(const struct crew *who, int block, int blocks)
     return who->rank == (round % 2 == 0 ? place : who->ranks - 1 - place);
 }
 
+double orthogonal_share(int rows, int cols, int workers)
+{
+    const int blocks = orthogonal_blocks(rows, cols);
+    double all = 0, most = 0;
+    for (int w = 0; w < workers && w < blocks; w++) {
+        const struct crew one = {.rank = w, .ranks = workers};
+        double own = 0;
+        for (int block = 0; block < blocks; block++) {
+            own += is_mine(&one, block, blocks) ? block + 1 : 0;
+        }
+        all += own;
+        most = own > most ? own : most;
+    }
+    return most / all;
+}
+
 void crew_meet(const struct crew *who)
 {
     if (who->share != NULL) {

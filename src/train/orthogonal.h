@@ -13,14 +13,16 @@
 struct crew {
     int rank, ranks, threads;
     mbt_comm *comm;
-    mbt_share *share; /* NULL: one thread */
+    mbt_share *share; /* NULL: there is nobody to meet */
 };
 
 /* What this rank wrote into the shared memory is there for all, and the other way round. Collective
  * over all ranks of the job, and nothing for a crew without shared memory. */
 void crew_meet(const struct crew *who);
 
-double orthogonal_cost(int rows, int cols);    /* multiply-adds, about */
+double orthogonal_cost(int rows, int cols); /* multiply-adds, about */
+/* Of them, what the busiest of so many workers together has. */
+double orthogonal_share(int rows, int cols, int workers);
 int orthogonal_blocks(int rows, int cols);     /* of most of its products */
 size_t orthogonal_scratch(int rows, int cols); /* floats */
 

@@ -14,6 +14,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+#include "mbt/arena.h"
 #include "mbt/bf16.h"
 #include "mbt/comm.h"
 
@@ -331,6 +332,7 @@ static void writers_data_is_everybodys(void **state)
     mbt_error err;
     assert_int_equal(mbt_share_create(comm, bytes, &share, &err), MBT_OK);
     assert_non_null(share.data);
+    assert_int_equal((uintptr_t)share.data % MBT_ARENA_ALIGN, 0);
     assert_int_equal(share.bytes, bytes);
     assert_true(share.shared); /* 3 MiB of /dev/shm */
     int64_t n_writers = share.writer;
