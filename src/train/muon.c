@@ -183,8 +183,8 @@ static size_t share_bytes(const mbt_muon *muon)
     return muon->share_floats * sizeof(float);
 }
 
-/* Private memory: the arena of all but what is computed together, which is asked for when there is
- * enough, as it is touched at once: nothing may want for memory in a step. */
+/* The arena of what a thread computes by itself, and whether there is memory for what is computed
+ * together, which is touched as soon as it is made: nothing may want for memory in a step. */
 static mbt_status make_scratch(mbt_muon *muon, mbt_error *err)
 {
     mbt_status status = mbt_arena_create(scratch_bytes(muon), &muon->arena, err);

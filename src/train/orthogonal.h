@@ -21,7 +21,7 @@ struct crew {
 void crew_meet(const struct crew *who);
 
 double orthogonal_cost(int rows, int cols); /* multiply-adds, about */
-/* Of them, what the busiest of so many workers together has. */
+/* The part of them that the busiest of so many workers has. */
 double orthogonal_share(int rows, int cols, int workers);
 int orthogonal_blocks(int rows, int cols);     /* of most of its products */
 size_t orthogonal_scratch(int rows, int cols); /* floats */
