@@ -22,7 +22,6 @@ grows_as_planned() { # RANKS SETTINGS...
 }
 grows_as_planned 1
 grows_as_planned 2
-grows_as_planned 2 --set optimizer.kind=muon
 grows_as_planned 2 --set optimizer.kind=muon --set network.name=igcv2_matched # a matrix in shared memory
 grows_as_planned 1 --set optimizer.kind=muon --set network.name=igcv2_matched --set plan.threads=2
 grows_as_planned 2 --set network.name=igcv3d --set plan.storage=bf16

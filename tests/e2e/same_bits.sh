@@ -43,9 +43,8 @@ recipe clip --set optimizer.clip_norm=0.5
 recipe lars --set optimizer.kind=lars --set schedule.lr=5
 recipe rmsprop --set optimizer.kind=rmsprop --set optimizer.nesterov=false --set schedule.lr=0.01
 recipe muon --set optimizer.kind=muon
-recipe muon_groups --set optimizer.kind=muon --set network.name=igcv3d # a matrix for each group
-# One matrix costs more than all others: the ranks compute it together.
-recipe muon_together --set optimizer.kind=muon --set network.name=igcv2_matched --set network.width=0.15
+# A matrix for each group, and one that costs more than all others: the ranks compute it together.
+recipe muon_igcv2 --set optimizer.kind=muon --set network.name=igcv2_matched --set network.width=0.15
 recipe images --set train.small_size=24 --set train.small_until=0.5 --set train.epochs=2
 [ "$(for r in clip lars rmsprop muon; do digest "$r-1"; done | sort -u | wc -l)" = 4 ] ||
     die "two recipes end in one state"
