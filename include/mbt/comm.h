@@ -71,7 +71,7 @@ mbt_request *mbt_comm_start_sum(mbt_comm *comm, mbt_comm_type type, void *data, 
 bool mbt_comm_poll(mbt_request *request);   /* true when the sum is there */
 void mbt_comm_finish(mbt_request *request); /* waits and frees the request; NULL is allowed */
 
-/* Memory that the ranks of one node share, zero at first, aligned as an arena's. One rank per node
+/* Memory that the ranks of one node share, aligned as an arena's. One rank per node
  * (`writer`) fills it, or each writes a part of its own; everybody reads after mbt_share_publish.
  * Falls back to private memory on every rank (every rank is then a writer) when /dev/shm lacks the
  * space; `shared` says which, for the log. A rank that is alone on its node counts as sharing. */

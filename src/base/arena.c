@@ -32,11 +32,9 @@ mbt_status mbt_arena_create(size_t bytes, mbt_arena **arena, mbt_error *err)
         return mbt_fail(err, MBT_FAILURE, "memory: %zu MiB wanted, more than can be addressed",
                         bytes >> 20);
     }
-    const size_t left = mbt_available_bytes("");
-    if (bytes > left) { /* touching it would end the process without a word */
-        return mbt_fail(err, MBT_FAILURE,
-                        "memory: %zu MiB wanted in one block, %zu MiB are available", bytes >> 20,
-                        left >> 20);
+    const mbt_status status = mbt_available_check(bytes, err);
+    if (status) {
+        return status;
     }
     mbt_arena *made = calloc(1, sizeof *made);
     if (!made) {

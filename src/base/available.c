@@ -103,3 +103,12 @@ size_t mbt_available_bytes(const char *root)
     }
     return left;
 }
+
+mbt_status mbt_available_check(size_t bytes, mbt_error *err)
+{
+    const size_t left = mbt_available_bytes("");
+    return bytes <= left ? MBT_OK
+                         : mbt_fail(err, MBT_FAILURE,
+                                    "memory: %zu MiB wanted in one block, %zu MiB are available",
+                                    bytes >> 20, left >> 20);
+}

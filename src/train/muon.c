@@ -191,10 +191,8 @@ static mbt_status make_scratch(mbt_muon *muon, mbt_error *err)
     if (status == MBT_OK) {
         muon->scratch = mbt_arena_take(muon->arena, scratch_bytes(muon));
     }
-    if (status == MBT_OK && mbt_comm_node_rank(muon->comm) == 0 &&
-        share_bytes(muon) > mbt_available_bytes("")) {
-        status = mbt_fail(err, MBT_FAILURE, "optimizer muon: no memory for %zu MiB",
-                          share_bytes(muon) >> 20);
+    if (status == MBT_OK && mbt_comm_node_rank(muon->comm) == 0) {
+        status = mbt_available_check(share_bytes(muon), err);
     }
     return status;
 }

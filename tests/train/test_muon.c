@@ -328,11 +328,12 @@ static void nobody_who_computes_changes_a_bit(void **state)
     enum { N_CASES = sizeof cases / sizeof cases[0] };
     (void)state;
     flat f[N_CASES];
-    const size_t bytes = sizeof(float);
+    size_t bytes = 0;
     for (int k = 0; k < N_CASES; k++) {
         mbt_muon *muon = NULL;
         mbt_error err = {0};
         make(&f[k], 16);
+        bytes = f[k].params.n_floats * sizeof(float);
         full = cases[k].full;
         assert_int_equal(
             mbt_muon_create(&f[k].params, comm, cases[k].threads, &muon_log, &muon, &err), MBT_OK);
@@ -341,15 +342,14 @@ static void nobody_who_computes_changes_a_bit(void **state)
             step(&f[k], muon, i);
         }
         mbt_muon_destroy(muon);
-        assert_memory_equal(f[0].blocks.weights, f[k].blocks.weights, bytes * f[0].params.n_floats);
-        assert_memory_equal(f[0].blocks.momentum, f[k].blocks.momentum,
-                            bytes * f[0].params.n_floats);
+        assert_memory_equal(f[0].blocks.weights, f[k].blocks.weights, bytes);
+        assert_memory_equal(f[0].blocks.momentum, f[k].blocks.momentum, bytes);
     }
-    float *first = malloc(bytes * f[0].params.n_floats);
+    float *first = malloc(bytes);
     assert_non_null(first);
-    memcpy(first, f[0].blocks.weights, bytes * f[0].params.n_floats);
-    mbt_comm_broadcast(comm, first, bytes * f[0].params.n_floats);
-    assert_memory_equal(first, f[0].blocks.weights, bytes * f[0].params.n_floats);
+    memcpy(first, f[0].blocks.weights, bytes);
+    mbt_comm_broadcast(comm, first, bytes);
+    assert_memory_equal(first, f[0].blocks.weights, bytes);
     free(first);
     for (int k = 0; k < N_CASES; k++) {
         clear(&f[k]);
